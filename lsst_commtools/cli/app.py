@@ -1,0 +1,118 @@
+"""Top of the command line: global options, lazy subcommands, errors to exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from lsst_commtools.cli.output import Context, Output, print_error
+from lsst_commtools.errors import CommtoolsError, InputError
+
+__all__ = ["app", "main"]
+
+# Subcommand to the module that holds it (attribute `command`) and its line of help: the help page imports none.
+_COMMANDS = {
+    "site": ("site", "Show the site's settings, and check what can be reached."),
+    "night": ("night", "Process a night from raw files to the WCS and PSF report."),
+    "qa": ("qa", "Judge the WCS and PSF of star tables."),
+    "csc": ("csc", "Show, change and test CSCs."),
+    "sim": ("sim", "Start and stop the simulated observatory."),
+    "repo": ("repo", "Find images and audit repositories."),
+    "run": ("run", "Run one notebook as a procedure."),
+    "runs": ("runs", "List, show, resume, recover and sign runs."),
+    "campaign": ("campaign", "Run many notebooks with their dependencies."),
+    "approve": ("approve", "Approve a notebook for this site."),
+    "images": ("images", "Parse, order and check lab images."),
+    "releases": ("releases", "Milestones, features and their readiness."),
+    "rehearse": ("rehearse", "Hold an operations rehearsal."),
+}
+
+_GLOBAL_OPTIONS = ("--site", "--format")
+
+
+class LazyGroup(click.Group):
+    """A group whose subcommands are imported when they are called."""
+
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"lsst_commtools.cli.{_COMMANDS[cmd_name][0]}")
+        command: click.Command = module.command
+        return command
+
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option("--site", "site_name", metavar="NAME|FILE", help="Site to work at [default: $COMMTOOLS_SITE or local].")
+@click.option("--format", "output", type=click.Choice([o.value for o in Output]), default=Output.TABLE.value)
+@click.version_option(package_name="lsst_commtools")
+@click.pass_context
+def app(ctx: click.Context, site_name: str | None, output: str) -> None:
+    """Test components, find images, judge the night, rehearse operations."""
+    ctx.obj = Context(site_name=site_name, output=Output(output))
+
+
+def _hoist(arguments: Sequence[str]) -> list[str]:
+    """Move the global options to the front: people write them after the command too."""
+    front: list[str] = []
+    rest: list[str] = []
+    pending = list(arguments)
+    while pending:
+        argument = pending.pop(0)
+        if argument == "--":
+            return [*front, *rest, argument, *pending]
+        if argument in _GLOBAL_OPTIONS and pending:
+            front += [argument, pending.pop(0)]
+        elif argument.split("=", 1)[0] in _GLOBAL_OPTIONS:
+            front.append(argument)
+        else:
+            rest.append(argument)
+    return front + rest
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command and leave with its exit code.
+
+    Parameters
+    ----------
+    arguments
+        Command line without the program's name; by default that of the process.
+    """
+    words = _hoist(sys.argv[1:] if arguments is None else arguments)
+    output = Output.JSON if _wants_json(words) else Output.TABLE
+    try:
+        code: Any = app.main(words, prog_name="commtools", standalone_mode=False)
+    except CommtoolsError as error:
+        print_error(error, output)
+        sys.exit(error.exit_code)
+    except click.UsageError as error:
+        advice = f"Try '{error.ctx.command_path} --help'." if error.ctx is not None else ""
+        print_error(InputError(error.format_message(), advice=advice), output)
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _wants_json(words: Sequence[str]) -> bool:
+    return "--format=json" in words or any(
+        pair == ("--format", "json") for pair in zip(words, words[1:], strict=False)
+    )

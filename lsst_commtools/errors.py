@@ -1,0 +1,228 @@
+"""One tree of errors, each with a stable code.
+
+::
+
+    CommtoolsError                    everything that this package raises on purpose
+    ├── InputError (ValueError)       bad input; nothing was changed            exit code 2
+    │   ├── IdentifierError           a name or number that is none
+    │   ├── SiteError                 a site file or setting that cannot be used
+    │   ├── ParameterError            a procedure parameter that does not fit
+    │   └── TableError                a table or file that cannot be read
+    ├── NotFoundError (LookupError)   what was asked for is not there           exit code 2
+    ├── RefusedError                  a rule or a right forbids it              exit code 2
+    │   └── LeaseError                somebody else holds what it would change
+    ├── ServiceError (OSError)        another system failed                     exit code 3
+    │   ├── UnreachableError          no answer at all
+    │   ├── AuthenticationError       the login or token was not accepted
+    │   ├── ForbiddenError            logged in, but without the right
+    │   ├── RejectedError             the service refused or broke the request
+    │   ├── ProtocolError             an answer that breaks the contract
+    │   └── ServiceTimeoutError       no answer in time (TimeoutError)
+    ├── StepError                     a step of a procedure failed              exit code 3
+    │   └── UnknownOutcomeError       what happened could not be observed
+    └── DataError (ValueError)        data that cannot give the figure          exit code 1
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+__all__ = [
+    "AuthenticationError",
+    "CommtoolsError",
+    "DataError",
+    "ForbiddenError",
+    "IdentifierError",
+    "InputError",
+    "LeaseError",
+    "NotFoundError",
+    "ParameterError",
+    "ProtocolError",
+    "RefusedError",
+    "RejectedError",
+    "ServiceError",
+    "ServiceTimeoutError",
+    "SiteError",
+    "StepError",
+    "TableError",
+    "UnknownOutcomeError",
+    "UnreachableError",
+    "error_table",
+]
+
+
+class CommtoolsError(Exception):
+    """Root of all errors that this package raises on purpose.
+
+    Parameters
+    ----------
+    message
+        One sentence that says what is wrong.
+    changed
+        What was and what was not changed, where that is not obvious.
+    advice
+        What to do next.
+    """
+
+    code: ClassVar[str] = "commtools"
+    exit_code: ClassVar[int] = 3
+
+    def __init__(self, message: str, *, changed: str = "", advice: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.changed = changed
+        self.advice = advice
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (self.message, self.changed, self.advice) if part)
+
+    def to_dict(self) -> dict[str, str]:
+        """Give the error as plain values, for JSON output and the ledger.
+
+        Returns
+        -------
+        dict
+            Keys ``code``, ``message``, ``changed``, ``advice``.
+        """
+        return {"code": self.code, "message": self.message, "changed": self.changed, "advice": self.advice}
+
+
+class InputError(CommtoolsError, ValueError):
+    """Raised when input cannot be used; nothing was changed."""
+
+    code = "input"
+    exit_code = 2
+
+
+class IdentifierError(InputError):
+    """Raised for a day_obs, seq_num, exposure id, obs id, detector or CSC name that is none."""
+
+    code = "identifier"
+
+
+class SiteError(InputError):
+    """Raised when a site description or setting cannot be used."""
+
+    code = "site"
+
+
+class ParameterError(InputError):
+    """Raised when a parameter of a procedure is unknown or does not fit its type."""
+
+    code = "parameter"
+
+
+class TableError(InputError):
+    """Raised when a table or file cannot be read or lacks a column."""
+
+    code = "table"
+
+
+class NotFoundError(CommtoolsError, LookupError):
+    """Raised when what was asked for is not there."""
+
+    code = "not-found"
+    exit_code = 2
+
+
+class RefusedError(CommtoolsError):
+    """Raised when a rule of this package or of the site forbids the action; nothing was sent."""
+
+    code = "refused"
+    exit_code = 2
+
+
+class LeaseError(RefusedError):
+    """Raised when another run holds what this one would change."""
+
+    code = "lease"
+
+
+class ServiceError(CommtoolsError, OSError):
+    """Raised when another system failed."""
+
+    code = "service"
+    exit_code = 3
+
+
+class UnreachableError(ServiceError):
+    """Raised when a service gives no answer at all."""
+
+    code = "unreachable"
+
+
+class AuthenticationError(ServiceError):
+    """Raised when a login or token is not accepted."""
+
+    code = "authentication"
+
+
+class ForbiddenError(ServiceError):
+    """Raised when the user is known to the service but lacks the right."""
+
+    code = "forbidden"
+
+
+class RejectedError(ServiceError):
+    """Raised when a service refused the request, or broke on it."""
+
+    code = "rejected"
+
+
+class ProtocolError(ServiceError):
+    """Raised when an answer breaks the contract of its service."""
+
+    code = "protocol"
+
+
+class ServiceTimeoutError(ServiceError, TimeoutError):
+    """Raised when a service does not answer in time; the request may still take effect."""
+
+    code = "timeout"
+
+
+class StepError(CommtoolsError):
+    """Raised when a step of a procedure failed."""
+
+    code = "step"
+    exit_code = 3
+
+
+class UnknownOutcomeError(StepError):
+    """Raised when it could not be observed whether something happened."""
+
+    code = "unknown-outcome"
+
+
+class DataError(CommtoolsError, ValueError):
+    """Raised when data cannot give the figure that was asked for."""
+
+    code = "data"
+    exit_code = 1
+
+
+def error_table() -> dict[str, type[CommtoolsError]]:
+    """Collect all error classes by code.
+
+    Returns
+    -------
+    dict
+        Code to class, the root included.
+
+    Raises
+    ------
+    RuntimeError
+        If two classes share a code.
+    """
+    table: dict[str, type[CommtoolsError]] = {}
+    pending: list[type[CommtoolsError]] = [CommtoolsError]
+    while pending:
+        kind = pending.pop()
+        if kind.code in table and table[kind.code] is not kind:
+            raise RuntimeError(f"two errors share the code {kind.code!r}")
+        table[kind.code] = kind
+        pending.extend(kind.__subclasses__())
+    return table
+
+
+error_table()

@@ -1,0 +1,28 @@
+"""Fixtures that all tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def empty_home(tmp_path_factory, monkeypatch):
+    """Each test has a home of its own and no settings of the person who runs it."""
+    home = tmp_path_factory.mktemp("home")
+    for name in [n for n in os.environ if n.startswith("COMMTOOLS_") and n != "COMMTOOLS_TEST_DATA"]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("COMMTOOLS_HOME", str(home / "commtools"))
+    return home
+
+
+@pytest.fixture(scope="session")
+def test_data():
+    """Folder of the shared real data."""
+    folder = os.environ.get("COMMTOOLS_TEST_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("the shared real data is absent: set COMMTOOLS_TEST_DATA to its folder")
+    return Path(folder)
