@@ -43,7 +43,9 @@ _ROLLOVER = dt.timedelta(hours=12)
 # Dates after which a controller adds nothing to the exposure id (obs_lsst translators, lsst.py).
 _CONTROLLER_ADDS_UNTIL = {"C": 20231004, "P": 20250417, "Q": 20250417, "S": 20250417}
 
-_OBS_ID = re.compile(r"(?P<camera>AT|CC|MC|TS)_(?P<controller>[OCHPQS])_(?P<day_obs>\d{8})_(?P<seq_num>\d{6})")
+_OBS_ID = re.compile(
+    r"(?P<camera>AT|CC|MC|TS)_(?P<controller>[OCHPQS])_(?P<day_obs>\d{8})_(?P<seq_num>\d{6})"
+)
 _FILE_ID = re.compile(_OBS_ID.pattern + r"_(?P<raft>[A-Z0-9-]{3,7})_(?P<sensor>[A-Z0-9]{3})", re.ASCII)
 _CSC_NAME = re.compile(r"(?P<name>[A-Za-z_-][A-Za-z0-9_-]*)(?::(?P<index>\d{1,9}|\*))?", re.ASCII)
 
@@ -100,7 +102,9 @@ def check_seq_num(value: object) -> int:
     text = str(value).strip()
     if not isinstance(value, bool) and re.fullmatch(r"\d{1,6}", text, re.ASCII) and int(text) <= MAX_SEQ_NUM:
         return int(text)
-    raise IdentifierError(f"{value!r} is not a seq_num.", advice=f"Give a whole number from 0 to {MAX_SEQ_NUM}.")
+    raise IdentifierError(
+        f"{value!r} is not a seq_num.", advice=f"Give a whole number from 0 to {MAX_SEQ_NUM}."
+    )
 
 
 def day_obs_date(day_obs: int) -> dt.date:
@@ -140,7 +144,8 @@ def day_obs_from_tai(tai: dt.datetime) -> int:
     """
     if tai.tzinfo is not None:
         raise IdentifierError(
-            "day_obs_from_tai needs a TAI time without time zone.", advice="Use day_obs_from_time with an astropy Time."
+            "day_obs_from_tai needs a TAI time without time zone.",
+            advice="Use day_obs_from_time with an astropy Time.",
         )
     return int((tai - _ROLLOVER).strftime("%Y%m%d"))
 
@@ -185,7 +190,9 @@ def exposure_id(day_obs: int, seq_num: int, controller: str = "O") -> int:
     """
     day_obs, seq_num = check_day_obs(day_obs), check_seq_num(seq_num)
     if len(controller) != 1 or controller not in CONTROLLERS:
-        raise IdentifierError(f"{controller!r} is not a controller.", advice=f"Give one of {', '.join(CONTROLLERS)}.")
+        raise IdentifierError(
+            f"{controller!r} is not a controller.", advice=f"Give one of {', '.join(CONTROLLERS)}."
+        )
     adds = day_obs <= _CONTROLLER_ADDS_UNTIL.get(controller, 99999999)
     thousands = CONTROLLERS.index(controller) if adds else 0
     return (day_obs + thousands * 10_000_000) * 100_000 + seq_num
@@ -272,8 +279,15 @@ class ObsId:
         """
         match = _OBS_ID.fullmatch(text.strip()) if text.isascii() else None
         if match is None:
-            raise IdentifierError(f"{text!r} is not an obs id.", advice="Give for instance AT_O_20240624_000106.")
-        return cls(match["camera"], match["controller"], check_day_obs(match["day_obs"]), check_seq_num(match["seq_num"]))
+            raise IdentifierError(
+                f"{text!r} is not an obs id.", advice="Give for instance AT_O_20240624_000106."
+            )
+        return cls(
+            match["camera"],
+            match["controller"],
+            check_day_obs(match["day_obs"]),
+            check_seq_num(match["seq_num"]),
+        )
 
     def __str__(self) -> str:
         return f"{self.camera}_{self.controller}_{self.day_obs:08d}_{self.seq_num:06d}"
@@ -327,7 +341,8 @@ class FileId:
         match = _FILE_ID.fullmatch(stem)
         if match is None:
             raise IdentifierError(
-                f"{text!r} is not the name of a raw file.", advice="Give for instance CC_O_20241108_000266_R22_S00.fits."
+                f"{text!r} is not the name of a raw file.",
+                advice="Give for instance CC_O_20241108_000266_R22_S00.fits.",
             )
         return cls(ObsId.parse(stem[: match.start("raft") - 1]), f"{match['raft']}_{match['sensor']}")
 
@@ -372,7 +387,9 @@ class CscName:
         """
         match = _CSC_NAME.fullmatch(text)
         if match is None:
-            raise IdentifierError(f"{text!r} is not a CSC name.", advice="Give NAME or NAME:INDEX, for instance DIMM:1.")
+            raise IdentifierError(
+                f"{text!r} is not a CSC name.", advice="Give NAME or NAME:INDEX, for instance DIMM:1."
+            )
         if match["index"] == "*":
             raise IdentifierError(
                 f"{text!r} is a wildcard, which is not safe here: it finds only CSCs that are running now.",

@@ -38,10 +38,8 @@ _GLOBAL_OPTIONS = ("--site", "--format")
 class LazyGroup(click.Group):
     """A group whose subcommands are imported when they are called."""
 
-
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
-
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
@@ -50,14 +48,17 @@ class LazyGroup(click.Group):
         command: click.Command = module.command
         return command
 
-
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.option("--site", "site_name", metavar="NAME|FILE", help="Site to work at [default: $COMMTOOLS_SITE or local].")
+@click.group(
+    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
+@click.option(
+    "--site", "site_name", metavar="NAME|FILE", help="Site to work at [default: $COMMTOOLS_SITE or local]."
+)
 @click.option("--format", "output", type=click.Choice([o.value for o in Output]), default=Output.TABLE.value)
 @click.version_option(package_name="lsst_commtools")
 @click.pass_context

@@ -40,7 +40,9 @@ def safe_text(value: object) -> str:
         Its text, control and format characters written as escapes.
     """
     return "".join(
-        c if unicodedata.category(c) not in ("Cc", "Cf", "Cs") else c.encode("unicode_escape", "replace").decode()
+        c
+        if unicodedata.category(c) not in ("Cc", "Cf", "Cs")
+        else c.encode("unicode_escape", "replace").decode()
         for c in str(value)
     )
 
@@ -126,7 +128,9 @@ class Context:
         """
         cells = [[safe_text("-" if cell is None else cell) for cell in row] for row in (header, *rows)]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in cells]
+        lines = [
+            "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in cells
+        ]
         lines.insert(1, "  ".join("-" * w for w in widths))
         self.emit(document, "\n".join(lines))
 
