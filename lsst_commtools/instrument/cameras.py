@@ -121,7 +121,9 @@ class Camera:
         )
 
 
-def _raft(raft: str, first_id: int, columns: int = 4072, rows: int = 4000, *, centred: bool = False) -> list[Detector]:
+def _raft(
+    raft: str, first_id: int, columns: int = 4072, rows: int = 4000, *, centred: bool = False
+) -> list[Detector]:
     row, column = (2, 2) if centred else (int(raft[1]), int(raft[2]))
     centre_x, centre_y = (column - 2) * RAFT_PITCH_MM, (row - 2) * RAFT_PITCH_MM
     return [

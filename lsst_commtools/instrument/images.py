@@ -1,7 +1,7 @@
 """Images in memory: a raw image as the camera wrote it, and a calibrated one.
 
-Pixel coordinates are zero-based, x along columns and y along rows of the assembled detector; the centre of the
-first pixel is (0, 0), as in LSST's star tables. FITS WCS headers count from one.
+Pixel coordinates are zero-based, x along columns and y along rows of the assembled detector; the centre of
+the first pixel is (0, 0), as in LSST's star tables. FITS WCS headers count from one.
 """
 
 from __future__ import annotations
