@@ -26,3 +26,15 @@ def test_data():
     if not folder or not Path(folder).is_dir():
         pytest.skip("the shared real data is absent: set COMMTOOLS_TEST_DATA to its folder")
     return Path(folder)
+
+
+def pytest_addoption(parser):
+    parser.addoption("--all", action="store_true", help="run the tests marked slow, and whole campaigns")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--all"):
+        return
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    config.hook.pytest_deselected(items=slow)
+    items[:] = [item for item in items if not item.get_closest_marker("slow")]

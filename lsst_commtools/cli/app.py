@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import os
 import sys
 from collections.abc import Sequence
@@ -114,6 +115,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _wants_json(words: Sequence[str]) -> bool:
-    return "--format=json" in words or any(
-        pair == ("--format", "json") for pair in zip(words, words[1:], strict=False)
-    )
+    return "--format=json" in words or ("--format", "json") in itertools.pairwise(words)

@@ -216,7 +216,7 @@ def _leaves(model: type[BaseModel], prefix: tuple[str, ...] = ()) -> Iterator[tu
 
 def _from_environment(text: str, kind: Any) -> Any:
     """Read a variable: plain text for text settings, YAML for lists, numbers and the like."""
-    if kind is str or get_origin(kind) is Annotated and get_args(kind)[0] is str:
+    if kind is str or (get_origin(kind) is Annotated and get_args(kind)[0] is str):
         return text
     try:
         return yaml.safe_load(text)

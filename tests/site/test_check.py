@@ -3,6 +3,7 @@
 import socket
 
 import pytest
+from pydantic import Field
 
 from lsst_commtools.site import Reach, Section, check_site
 
@@ -10,7 +11,7 @@ from lsst_commtools.site import Reach, Section, check_site
 class Places(Section):
     url: str = ""
     folder: str = ""
-    several: dict[str, str] = {}
+    several: dict[str, str] = Field(default_factory=dict)
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """Layers of a site, and its secrets."""
 
-import os
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -115,4 +113,4 @@ def test_secret_names_cannot_leave_their_folder(name):
 
 def test_loading_leaves_nothing_behind(empty_home):
     Site.load("summit")
-    assert os.listdir(empty_home) == []
+    assert not any(empty_home.iterdir())
