@@ -27,6 +27,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from typing_extensions import override
+
 __all__ = [
     "AuthenticationError",
     "CommtoolsError",
@@ -73,6 +75,7 @@ class CommtoolsError(Exception):
         self.changed = changed
         self.advice = advice
 
+    @override
     def __str__(self) -> str:
         return " ".join(part for part in (self.message, self.changed, self.advice) if part)
 

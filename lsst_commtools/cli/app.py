@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import click
+from typing_extensions import override
 
 from lsst_commtools.cli.output import Context, Output, print_error
 from lsst_commtools.errors import CommtoolsError, InputError
@@ -39,9 +40,11 @@ _GLOBAL_OPTIONS = ("--site", "--format")
 class LazyGroup(click.Group):
     """A group whose subcommands are imported when they are called."""
 
+    @override
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
 
+    @override
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
@@ -49,6 +52,7 @@ class LazyGroup(click.Group):
         command: click.Command = module.command
         return command
 
+    @override
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])

@@ -81,7 +81,7 @@ def check_site(site: Site, timeout_s: float = 3.0) -> list[EndpointCheck]:
     if not places:
         return []
     with ThreadPoolExecutor(max_workers=min(16, len(places))) as pool:
-        return list(pool.map(lambda place: _check(*place, timeout_s), places))
+        return list(pool.map(lambda place: _check(place[0], place[1], timeout_s), places))
 
 
 def _places(model: BaseModel, prefix: str = "") -> Iterator[tuple[str, str]]:
