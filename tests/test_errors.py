@@ -49,11 +49,11 @@ def test_tree_is_drawn_with_every_class_once():
 
 
 def test_a_shared_code_is_noticed():
-    class Clash(CommtoolsError):
+    class ClashError(CommtoolsError):
         code = "input"
 
     try:
         with pytest.raises(RuntimeError, match="input"):
             error_table()
     finally:
-        Clash.code = "clash-of-the-test"
+        ClashError.code = "clash-of-the-test"
