@@ -10,6 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lsst_commtools.instrument.cameras import CAMERAS, Camera, Detector, get_camera
+    from lsst_commtools.instrument.header_files import read_header
+    from lsst_commtools.instrument.headers import (
+        ObservationInfo,
+        contradictions,
+        identify_camera,
+        translate,
+    )
     from lsst_commtools.instrument.images import Amplifier, CalibratedImage, MaskPlane, RawImage
     from lsst_commtools.instrument.pointing import detector_corners, nominal_wcs
     from lsst_commtools.instrument.raws import RawFile, assemble, inspect_raw, read_raw
@@ -21,14 +28,19 @@ __all__ = [
     "Camera",
     "Detector",
     "MaskPlane",
+    "ObservationInfo",
     "RawFile",
     "RawImage",
     "assemble",
+    "contradictions",
     "detector_corners",
     "get_camera",
+    "identify_camera",
     "inspect_raw",
     "nominal_wcs",
+    "read_header",
     "read_raw",
+    "translate",
 ]
 
 _HOMES = {
@@ -36,6 +48,11 @@ _HOMES = {
     "Camera": "cameras",
     "Detector": "cameras",
     "get_camera": "cameras",
+    "read_header": "header_files",
+    "ObservationInfo": "headers",
+    "contradictions": "headers",
+    "identify_camera": "headers",
+    "translate": "headers",
     "Amplifier": "images",
     "CalibratedImage": "images",
     "MaskPlane": "images",
