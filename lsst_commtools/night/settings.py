@@ -1,0 +1,112 @@
+"""What a night's run was asked to do, and the folders that it works in."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from lsst_commtools.errors import InputError
+from lsst_commtools.ids import check_day_obs
+from lsst_commtools.instrument.cameras import Camera, get_camera
+
+__all__ = ["NightSettings"]
+
+_RECORD = "night.json"
+
+
+@dataclass(frozen=True)
+class NightSettings:
+    """One night of one camera, and where it is processed.
+
+    Parameters
+    ----------
+    day_obs
+        The night.
+    instrument
+        Butler name of the camera.
+    raw
+        Folder in which the raw files appear.
+    work
+        Folder of this night: storage, repository, notebooks, report.
+    reference
+        Folder of reference-catalogue shards; None if there is none, and then the WCS cannot be judged.
+    origin
+        Where the raw files come from, for the report: ``raw files of FOLDER`` or the simulation's parameters.
+    processes
+        Worker processes.
+    """
+
+    day_obs: int
+    instrument: str
+    raw: Path
+    work: Path
+    reference: Path | None
+    origin: str
+    processes: int = 2
+
+    def __post_init__(self) -> None:
+        check_day_obs(self.day_obs)
+        get_camera(self.instrument)
+
+    @property
+    def camera(self) -> Camera:
+        """The camera."""
+        return get_camera(self.instrument)
+
+    @property
+    def storage(self) -> Path:
+        """Folder that raw files are transferred to."""
+        return self.work / "storage"
+
+    @property
+    def repository(self) -> Path:
+        """The Butler repository."""
+        return self.work / "repo"
+
+    @property
+    def notebooks(self) -> Path:
+        """Folder of executed notebooks."""
+        return self.work / "notebooks"
+
+    @property
+    def report(self) -> Path:
+        """The report's file."""
+        return self.work / f"night_{self.instrument}_{self.day_obs}.html"
+
+    @property
+    def output_collection(self) -> str:
+        """Collection of the pipeline's outputs."""
+        return f"{self.instrument}/runs/night/{self.day_obs}"
+
+    def claim(self) -> None:
+        """Note in the work folder whose it is, so that a second run goes on with the same night and no other.
+
+        Raises
+        ------
+        InputError
+            If the folder holds another night, or cannot be used as a folder.
+        """
+        mine = {"day_obs": self.day_obs, "instrument": self.instrument, "origin": self.origin}
+        try:
+            self.work.mkdir(parents=True, exist_ok=True)
+            record = self.work / _RECORD
+            if record.exists():
+                theirs = json.loads(record.read_text(encoding="utf-8"))
+                if theirs != mine:
+                    raise InputError(
+                        f"The folder {self.work} holds another night: {theirs.get('instrument')} "
+                        f"{theirs.get('day_obs')}, {theirs.get('origin')}.",
+                        changed="Nothing was changed.",
+                        advice="Give another --work folder, or the same parameters as before.",
+                    )
+                return
+            part = record.with_suffix(".part")
+            part.write_text(json.dumps(mine, indent=2), encoding="utf-8")
+            part.replace(record)
+        except (OSError, ValueError, AttributeError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(
+                f"The work folder {self.work} cannot be used: {error}.", advice="Give another --work folder."
+            ) from None
