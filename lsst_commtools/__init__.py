@@ -9,11 +9,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lsst_commtools.procedure import Procedure
     from lsst_commtools.site import Site
 
-__all__ = ["Site"]
+__all__ = ["Procedure", "Site"]
 
-_HOMES = {"Site": "lsst_commtools.site"}
+_HOMES = {"Procedure": "lsst_commtools.procedure", "Site": "lsst_commtools.site"}
 
 
 def __getattr__(name: str) -> Any:

@@ -14,6 +14,9 @@ from pydantic import BaseModel, Field, SecretStr, ValidationError
 from lsst_commtools.errors import SiteError
 from lsst_commtools.site.data import DataSection
 from lsst_commtools.site.home import commtools_home
+from lsst_commtools.site.images import ImagesSection
+from lsst_commtools.site.procedure import ProcedureSection
+from lsst_commtools.site.releases import ReleasesSection
 from lsst_commtools.site.secrets import read_secret
 from lsst_commtools.site.sections import Section
 
@@ -41,12 +44,21 @@ class Site(Section):
         Whether a telescope hangs on it; announcements of others are marked as rehearsals.
     data
         Where a night's data lie.
+    images
+        Which lab images are shown, and who approves them.
+    releases
+        What verifies which feature.
+    procedure
+        How procedures are run, and where their record lies.
     """
 
     name: str
     title: str = ""
     real: bool = True
     data: DataSection = Field(default_factory=DataSection)
+    images: ImagesSection = Field(default_factory=ImagesSection)
+    releases: ReleasesSection = Field(default_factory=ReleasesSection)
+    procedure: ProcedureSection = Field(default_factory=ProcedureSection)
 
     @classmethod
     def load(cls, name: str | os.PathLike[str] | None = None) -> Self:

@@ -1,0 +1,155 @@
+"""Runs that a person runs cell by cell, without an engine."""
+
+from __future__ import annotations
+
+import atexit
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lsst_commtools.procedure.binding import Binding
+from lsst_commtools.procedure.closing import outstanding
+from lsst_commtools.procedure.heartbeat import Heartbeat
+from lsst_commtools.procedure.journal import Journal
+from lsst_commtools.procedure.ledger import Ledger, LedgerAwayError, leases
+from lsst_commtools.procedure.ledger.spool import SPOOL_SUFFIX
+from lsst_commtools.procedure.ledger.store import ledger_url
+from lsst_commtools.procedure.procedure import Procedure
+from lsst_commtools.procedure.run_names import new_run_name
+from lsst_commtools.procedure.values import Event, Kind, RunStatus, StepStatus
+from lsst_commtools.site.home import commtools_home
+
+if TYPE_CHECKING:
+    from lsst_commtools.site import Site
+
+__all__ = ["begin", "end", "notebook_by_hand", "status_by_steps"]
+
+
+def notebook_by_hand() -> str:
+    """Tell which notebook a person has open.
+
+    Returns
+    -------
+    str
+        Path as Jupyter tells it to its kernels, else ``by hand``.
+    """
+    return os.environ.get("JPY_SESSION_NAME") or "by hand"
+
+
+def begin(site: Site) -> Procedure:
+    """Start a run that a person runs by hand.
+
+    Parameters
+    ----------
+    site
+        Where the procedure works.
+
+    Returns
+    -------
+    Procedure
+        Its run; it ends with ``procedure.finish()``.
+    """
+    notebook = notebook_by_hand()
+    dry_run = bool(os.environ.get("COMMTOOLS_DRY_RUN"))
+    run = new_run_name(notebook, dry_run=dry_run)
+    folder = commtools_home() / "runs" / run
+    spool = folder.with_name(run + SPOOL_SUFFIX)
+    binding = Binding(run, 1, ledger_url(site.procedure), spool, folder, dry_run=dry_run)
+    ledger = Ledger.at(site.procedure, spool=spool)
+    heartbeat = Heartbeat(ledger, run, site.procedure.heartbeat_s)
+    heartbeat.start()
+    journal = Journal(ledger, run)
+    path = Path(notebook)
+    journal.note(
+        Kind.RUN_STARTED,
+        notebook=str(path),
+        sha256=None,
+        site=site.name,
+        by_hand=True,
+        dry_run=dry_run,
+        parameters={},
+        cells=[],
+        runner=heartbeat.holder.to_dict(),
+    )
+    ended = [False]
+
+    def finish(reason: str) -> str:
+        if ended[0]:
+            return ""
+        ended[0] = True
+        heartbeat.stop()
+        return end(journal, reason=reason)
+
+    atexit.register(finish, "the kernel ended without procedure.finish()")
+    return Procedure(journal, binding, site.procedure, by_hand=True, finish=finish)
+
+
+def status_by_steps(events: list[Event], attempt: int) -> tuple[RunStatus, str]:
+    """Judge a run whose cells all ran by its steps and debts.
+
+    Parameters
+    ----------
+    events
+        Events of the run, in order.
+    attempt
+        The attempt that is judged.
+
+    Returns
+    -------
+    status : RunStatus
+        ``done`` only if each step of the attempt is done or skipped and nothing is owed.
+    reason : str
+        Why it is not.
+    """
+    steps: dict[str, tuple[str, StepStatus]] = {}
+    dry_run = False
+    for event in events:
+        if event.kind is Kind.RUN_STARTED:
+            dry_run = bool(event.data.get("dry_run"))
+        if event.data.get("attempt", 1) != attempt:
+            continue
+        if event.kind is Kind.STEP_STARTED:
+            steps[event.data["step"]] = (event.data["name"], StepStatus.UNKNOWN)
+        elif event.kind is Kind.STEP_ENDED:
+            steps[event.data["step"]] = (event.data["name"], StepStatus(event.data["status"]))
+    owed = [debt.name for debt in outstanding(events)]
+    for status, outcome in ((StepStatus.FAILED, RunStatus.FAILED), (StepStatus.UNKNOWN, RunStatus.UNKNOWN)):
+        names = [name for name, found in steps.values() if found is status]
+        if names or (status is StepStatus.FAILED and owed):
+            texts = [
+                f"step {name!r} {'failed' if status is StepStatus.FAILED else 'is unknown'}" for name in names
+            ]
+            return outcome, "; ".join([*texts, *(f"owed: {name}" for name in owed)])
+    return (RunStatus.PLANNED if dry_run else RunStatus.DONE), ""
+
+
+def end(journal: Journal, *, reason: str) -> str:
+    """End a run by hand.
+
+    Parameters
+    ----------
+    journal
+        Pen of the run.
+    reason
+        Why it ended early; empty where the person finished it.
+
+    Returns
+    -------
+    str
+        Its status.
+    """
+    try:
+        events = journal.events()
+        status, why = status_by_steps(events, journal.attempt)
+        owed = outstanding(events)
+    except LedgerAwayError as error:
+        status, why, owed = RunStatus.UNKNOWN, str(error), []
+        events = []
+    if reason and status in (RunStatus.DONE, RunStatus.PLANNED):
+        status, why = RunStatus.ABORTED, reason
+    journal.note(Kind.RUN_ENDED, status=status, reason=why or reason, owed=[debt.name for debt in owed])
+    if events:
+        kept = [lease.key for lease in leases.all_leases(journal.ledger, journal.run)] if owed else []
+        given = [leases.run_key(journal.run)] if kept else None
+        leases.release(journal.ledger, journal.run, given)
+    return status.value

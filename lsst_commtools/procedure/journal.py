@@ -1,0 +1,59 @@
+"""The pen of one run: writes its events as this user on this host."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from lsst_commtools.procedure.identity import host_name, user_name
+from lsst_commtools.procedure.ledger import Ledger
+from lsst_commtools.procedure.values import Event, Kind, plain
+
+__all__ = ["Journal"]
+
+
+class Journal:
+    """Writes the events of one run.
+
+    Parameters
+    ----------
+    ledger
+        Where they go.
+    run
+        Name of the run.
+    attempt
+        Number of the attempt, written into each event.
+    """
+
+    def __init__(self, ledger: Ledger, run: str, attempt: int = 1) -> None:
+        self.ledger = ledger
+        self.run = run
+        self.attempt = attempt
+
+    def note(self, kind: Kind, **data: Any) -> Event:
+        """Write an event.
+
+        Parameters
+        ----------
+        kind
+            What happened.
+        **data
+            Anything; it is made plain.
+
+        Returns
+        -------
+        Event
+            As it was written.
+        """
+        values = {"attempt": self.attempt, **plain(data)}
+        return self.ledger.add(self.run, kind, values, who=user_name(), host=host_name(), pid=os.getpid())
+
+    def events(self) -> list[Event]:
+        """Read the events of this run.
+
+        Returns
+        -------
+        list of Event
+            In order.
+        """
+        return self.ledger.events(self.run)

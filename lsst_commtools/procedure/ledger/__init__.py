@@ -1,0 +1,5 @@
+"""The record of all runs: events that are only ever added, leases, and the notebooks that were run."""
+
+from lsst_commtools.procedure.ledger.store import Ledger, LedgerAwayError
+
+__all__ = ["Ledger", "LedgerAwayError"]
