@@ -197,7 +197,7 @@ def expose(
 
 def add_cosmic_rays(
     electrons: NDArray[np.float32], exposure_time_s: float, random: np.random.Generator
-) -> int:
+) -> None:
     """Let cosmic rays pass through a detector.
 
     Parameters
@@ -208,11 +208,6 @@ def add_cosmic_rays(
         How long it collects.
     random
         How many, where and how long.
-
-    Returns
-    -------
-    int
-        How many tracks.
     """
     rows, columns = electrons.shape
     count = int(random.poisson(COSMIC_RAYS_PER_CM2_S * exposure_time_s * rows * columns / PIXELS_PER_CM2))
@@ -226,7 +221,6 @@ def add_cosmic_rays(
         inside = (x >= 0) & (x < columns) & (y >= 0) & (y < rows)
         charge = random.lognormal(math.log(900.0), 0.6) * 0.25
         np.add.at(electrons, (y[inside], x[inside]), np.float32(charge))
-    return count
 
 
 def bloom(electrons: NDArray[np.float32], full_well: float = FULL_WELL_ELECTRONS) -> None:
@@ -254,7 +248,7 @@ def _bloom_column(column: NDArray[np.float32], full_well: float) -> None:
         for side in (column[: run[0]][::-1], column[run[-1] + 1 :]):
             room = np.maximum(full_well - side, 0.0)
             before = np.cumsum(room) - room
-            side += np.clip(spilled - before, 0.0, room).astype(np.float32)
+            np.add(side, np.clip(spilled - before, 0.0, room), out=side, casting="same_kind")
 
 
 def read_out(
@@ -283,7 +277,7 @@ def read_out(
     """
     read = []
     for segment, gain, noise, offset, pattern in zip(
-        segments_of(electrons.shape[:2]),  # type: ignore[arg-type]  # numpy types a shape as any length
+        segments_of((electrons.shape[0], electrons.shape[1])),
         model.gain,
         model.read_noise_electron,
         model.offset_adu,

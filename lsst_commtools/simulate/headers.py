@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from lsst_commtools.instrument.cameras import Detector
 from lsst_commtools.simulate.camera import SensorModel, segments_of
-from lsst_commtools.simulate.plan import Exposure, NightPlan, horizontal, sidereal_time_deg
+from lsst_commtools.simulate.paths import file_name
+from lsst_commtools.simulate.plan import NightPlan
+from lsst_commtools.simulate.schedule import Exposure, horizontal, sidereal_time_deg
 
 if TYPE_CHECKING:
     from astropy.io import fits
 
-__all__ = ["contradict", "file_name", "primary_cards", "raw_bytes"]
+__all__ = ["contradict", "primary_cards", "raw_bytes"]
 
 READOUT_S = 2.4
 SHUTTER_LAG_S = 0.43
@@ -35,22 +37,6 @@ _CAMERAS: dict[str, dict[str, Any]] = {
         ),
     },
 }  # fmt: skip
-
-
-def file_name(exposure: Exposure, detector: Detector) -> str:
-    """Name a raw file.
-
-    Parameters
-    ----------
-    exposure, detector
-        What it holds.
-
-    Returns
-    -------
-    str
-        Obs id, raft and sensor. Headers and files call the raft of LATISS R00, the Butler RXX.
-    """
-    return f"{exposure.obs_id}_{detector.raft.replace('RXX', 'R00')}_{detector.sensor}.fits"
 
 
 def primary_cards(plan: NightPlan, exposure: Exposure, detector: Detector) -> dict[str, Any]:
@@ -185,8 +171,11 @@ def raw_bytes(
         # The constructor writes names in capitals; real files do not.
         unit.header["EXTNAME"] = f"Segment{segment.name[1:]}"
         units.append(unit)
+    for unit in units:
+        # Left to itself, astropy notes the time of writing, and the same seed would not give the same bytes.
+        unit.add_checksum(when="of this header and data unit")
     buffer = io.BytesIO()
-    fits.HDUList(units).writeto(buffer, checksum=True)
+    fits.HDUList(units).writeto(buffer)
     return buffer.getvalue()
 
 
@@ -237,7 +226,7 @@ def _pointing_cards(exposure: Exposure) -> dict[str, Any]:
 
 
 def _filter_cards(plan: NightPlan) -> dict[str, Any]:
-    name = plan.instrumental.physical_filter
+    name = plan.assumed.physical_filter
     cards: dict[str, Any] = {"FILTBAND": plan.camera.filters[name], "FILTER": name, "FILTSLOT": 2}
     if plan.camera_name == "LATISS":
         cards |= {

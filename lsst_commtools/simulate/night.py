@@ -5,19 +5,21 @@ from __future__ import annotations
 import concurrent.futures
 import json
 import multiprocessing
+import os
+import signal
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from lsst_commtools.errors import InputError, NotFoundError
+from lsst_commtools.errors import InputError, NotFoundError, ServiceError
 from lsst_commtools.simulate.faults import Fault
-from lsst_commtools.simulate.plan import Exposure, NightPlan, make_plan
+from lsst_commtools.simulate.paths import write_bytes
+from lsst_commtools.simulate.plan import NightPlan, make_plan
 
 __all__ = ["SimulatedNight", "simulate_night"]
 
-FLAT_ELECTRONS = 25_000.0
-TRUNCATED_PART = 0.6
 CHUNK_IMAGES = 3
 
 
@@ -138,6 +140,8 @@ def simulate_night(
         If a parameter cannot be used, or if the folder holds a night with other parameters.
     NotFoundError
         If the camera or a detector is not known.
+    ServiceError
+        If files cannot be written, or a process was killed; a second call completes the night.
     """
     plan = make_plan(
         camera=camera,
@@ -155,101 +159,16 @@ def simulate_night(
     if processes < 1:
         raise InputError(f"processes is {processes!r}.", advice="Give 1 or more.")
     folder = Path(folder)
-    if _claim(folder, plan):
-        return SimulatedNight.load(folder)
-    _write_reference(folder, plan)
-    _make_images(folder, plan, processes, progress)
-
-    from lsst_commtools.simulate.truth import night_truth
-
-    _write_json(folder / "truth" / "night.json", night_truth(plan, folder))
+    if not _claim(folder, plan):
+        try:
+            _make_night(folder, plan, processes, progress)
+        except (OSError, concurrent.futures.BrokenExecutor) as error:
+            raise ServiceError(
+                f"The simulation stopped: {error}.",
+                changed="What was finished is kept.",
+                advice="Run it again to complete the night.",
+            ) from error
     return SimulatedNight.load(folder)
-
-
-def make_image(folder: Path, plan: NightPlan, seq_num: int, detector_id: int) -> None:
-    """Make one raw file and its truth, where they are not there yet.
-
-    Parameters
-    ----------
-    folder
-        The night's folder.
-    plan
-        The night.
-    seq_num, detector_id
-        Which image.
-    """
-    from lsst_commtools.simulate.headers import contradict, primary_cards
-    from lsst_commtools.simulate.truth import raw_path, second_path
-
-    exposure = plan.exposures[seq_num - 1]
-    detector = plan.camera.detector(detector_id)
-    fault = plan.faults.images.get((seq_num, detector_id))
-    target = folder / raw_path(exposure, detector)
-    second = folder / second_path(exposure, detector)
-    if fault is Fault.MISSING_DETECTOR or target.exists():
-        return
-    cards = primary_cards(plan, exposure, detector)
-    if fault is Fault.WRONG_HEADER:
-        contradict(cards)
-    versions = 2 if fault is Fault.COLLISION else 1
-    contents = _render(folder, plan, exposure, detector_id, cards, versions)
-    if fault is Fault.TRUNCATED_FILE:
-        contents[0] = contents[0][: int(TRUNCATED_PART * len(contents[0]))]
-    if fault in (Fault.DUPLICATE, Fault.COLLISION):
-        _write_bytes(second, contents[-1])
-    _write_bytes(target, contents[0])
-
-
-def _render(
-    folder: Path, plan: NightPlan, exposure: Exposure, detector_id: int, cards: dict[str, Any], versions: int
-) -> list[bytes]:
-    """Expose and read a detector; each version has noise and cosmic rays of its own."""
-    from lsst_commtools.simulate.camera import add_cosmic_rays, bloom, expose, read_out, sensor_model
-    from lsst_commtools.simulate.headers import raw_bytes
-    from lsst_commtools.simulate.randoms import Stream, generator
-
-    detector = plan.camera.detector(detector_id)
-    model = sensor_model(plan, detector)
-    light = _light(folder, plan, exposure, detector_id)
-    dead = plan.faults.dead_amplifier
-    contents = []
-    for version in range(versions):
-        keys = (exposure.seq_num, detector_id, version)
-        electrons = expose(light, model, generator(plan.seed, Stream.PIXELS, *keys))
-        add_cosmic_rays(electrons, exposure.exposure_time_s, generator(plan.seed, Stream.COSMIC_RAYS, *keys))
-        bloom(electrons)
-        read = read_out(
-            electrons,
-            model,
-            generator(plan.seed, Stream.READOUT, *keys),
-            dead[1] if dead is not None and dead[0] == detector_id else None,
-        )
-        contents.append(raw_bytes(cards, read, plan, model))
-    return contents
-
-
-def _light(folder: Path, plan: NightPlan, exposure: Exposure, detector_id: int) -> Any:
-    """Give what reaches the pixels, and write the truth about its stars."""
-    if not exposure.is_visit:
-        return FLAT_ELECTRONS if exposure.image_type == "FLAT" else 0.0
-
-    from lsst_commtools.simulate.optics import visit_optics
-    from lsst_commtools.simulate.scene import (
-        blur_kernel,
-        draw_scene,
-        place_stars,
-        sky_electrons,
-        trail_angle_deg,
-    )
-    from lsst_commtools.simulate.truth import star_path, write_star_truth
-
-    detector = plan.camera.detector(detector_id)
-    scene = place_stars(visit_optics(plan, exposure), detector)
-    fault = plan.faults.visits.get(exposure.seq_num)
-    light = draw_scene(scene, plan, blur_kernel(fault, trail_angle_deg(plan, exposure)))
-    write_star_truth(folder / star_path(exposure, detector), scene, light)
-    light += sky_electrons(plan, exposure.exposure_time_s)
-    return light
 
 
 def _claim(folder: Path, plan: NightPlan) -> bool:
@@ -277,10 +196,21 @@ def _claim(folder: Path, plan: NightPlan) -> bool:
     return False
 
 
+def _make_night(
+    folder: Path, plan: NightPlan, processes: int, progress: Callable[[int, int], None] | None
+) -> None:
+    from lsst_commtools.simulate.truth import night_truth
+
+    _write_reference(folder, plan)
+    _make_images(folder, plan, processes, progress)
+    # Written last: where it is, the night is complete.
+    _write_json(folder / "truth" / "night.json", night_truth(plan, folder))
+
+
 def _write_reference(folder: Path, plan: NightPlan) -> None:
     from lsst_commtools.simulate.sky import make_star_field, reference_catalogue, write_reference_shards
 
-    assumed = plan.instrumental
+    assumed = plan.assumed
     parts = [
         reference_catalogue(
             make_star_field(
@@ -309,13 +239,14 @@ def _make_images(
 
     if processes == 1:
         for image in images:
-            make_image(folder, plan, *image)
-            count(1)
+            count(_make_chunk(folder, plan, [image]))
         return
     chunks = [images[k : k + CHUNK_IMAGES] for k in range(0, len(images), CHUNK_IMAGES)]
     # Fresh processes: forking is not safe in a process with threads, such as a notebook's kernel.
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(min(processes, len(chunks)), context) as pool:
+    with concurrent.futures.ProcessPoolExecutor(
+        min(processes, len(chunks)), context, initializer=_start_worker
+    ) as pool:
         futures = [pool.submit(_make_chunk, folder, plan, chunk) for chunk in chunks]
         try:
             for future in concurrent.futures.as_completed(futures):
@@ -325,23 +256,36 @@ def _make_images(
             raise
 
 
+def _start_worker() -> None:
+    """Leave an interrupt to the parent, and end when the parent is gone, also when it was killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
 def _make_chunk(folder: Path, plan: NightPlan, images: list[tuple[int, int]]) -> int:
+    from lsst_commtools.simulate.image import make_image
+
     for image in images:
         make_image(folder, plan, *image)
     return len(images)
 
 
-def _write_bytes(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_bytes(content)
-    part.replace(path)
-
-
 def _write_json(path: Path, document: dict[str, Any]) -> None:
-    _write_bytes(path, (json.dumps(document, indent=1) + "\n").encode())
+    write_bytes(path, (json.dumps(document, indent=1) + "\n").encode())
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(path.read_text())
+    try:
+        document: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path} cannot be read.", advice="Remove the night and simulate it again."
+        ) from error
     return document

@@ -2,8 +2,8 @@
 
 The profile of a star on the pixels is a sheared Moffat of beta 3, *pixel response included*: the pixels hold
 samples of it, so its FWHM and ellipticity are known without a deconvolution, and adaptive moments find its
-ellipticity without bias. Their size is not the FWHM: Gaussian-weighted moments see the wings, and give
-``HSM_PER_FWHM`` times the FWHM.
+ellipticity without bias. Their size is not the FWHM: Gaussian-weighted moments see the wings, and give 1.130
+times the FWHM (module `hsm`).
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from lsst_commtools.instrument.cameras import PIXEL_MM, Detector
 from lsst_commtools.instrument.pointing import nominal_wcs
-from lsst_commtools.simulate.plan import Exposure, NightPlan
+from lsst_commtools.simulate.plan import NightPlan
 from lsst_commtools.simulate.randoms import Stream, generator
+from lsst_commtools.simulate.schedule import Exposure
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
@@ -248,15 +249,16 @@ def _distortion(plan: NightPlan, detector: Detector) -> tuple[Vector, Vector]:
     """Draw SIP coefficients A and B: second and third order only."""
     random = generator(plan.seed, Stream.DISTORTION, detector.id)
     half = max(plan.shape) / 2.0
-    a, b = np.zeros((4, 4)), np.zeros((4, 4))
-    for coefficients in (a, b):
+
+    def coefficients() -> Vector:
+        drawn: Vector = np.zeros((4, 4), dtype=np.float64)
         for i in range(4):
-            for j in range(4 - i):
-                order = i + j
-                if order >= 2:
-                    size = QUADRATIC_PIXELS if order == 2 else CUBIC_PIXELS
-                    coefficients[i, j] = random.normal(0.0, size / 2.0) / half**order
-    return a, b
+            for j in range(max(2 - i, 0), 4 - i):
+                size = QUADRATIC_PIXELS if i + j == 2 else CUBIC_PIXELS
+                drawn[i, j] = random.normal(0.0, size / 2.0) / half ** (i + j)
+        return drawn
+
+    return coefficients(), coefficients()
 
 
 def focal_plane_pixels(plan: NightPlan, detector: Detector) -> tuple[Vector, Vector]:
@@ -275,6 +277,6 @@ def focal_plane_pixels(plan: NightPlan, detector: Detector) -> tuple[Vector, Vec
         Shapes (1, columns) and (rows, 1).
     """
     rows, columns = plan.shape
-    x = detector.x_mm + (np.arange(columns) - (columns - 1) / 2.0) * PIXEL_MM
-    y = detector.y_mm + (np.arange(rows) - (rows - 1) / 2.0) * PIXEL_MM
+    x: Vector = detector.x_mm + (np.arange(columns, dtype=np.float64) - (columns - 1) / 2.0) * PIXEL_MM
+    y: Vector = detector.y_mm + (np.arange(rows, dtype=np.float64) - (rows - 1) / 2.0) * PIXEL_MM
     return x[None, :], y[:, None]

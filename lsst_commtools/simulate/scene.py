@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from lsst_commtools.instrument.cameras import Detector
 from lsst_commtools.simulate.faults import Fault
 from lsst_commtools.simulate.optics import MOFFAT_BETA, VisitOptics
-from lsst_commtools.simulate.plan import Exposure, NightPlan
+from lsst_commtools.simulate.plan import NightPlan
 from lsst_commtools.simulate.randoms import Stream, generator
+from lsst_commtools.simulate.schedule import Exposure
 from lsst_commtools.simulate.sky import StarField, make_star_field
 
 __all__ = ["Scene", "blur_kernel", "draw_scene", "place_stars", "sky_electrons", "trail_angle_deg"]
@@ -72,7 +73,7 @@ def place_stars(optics: VisitOptics, detector: Detector) -> Scene:
         Stars on the image and up to 40 pixels beside it.
     """
     plan, exposure = optics.plan, optics.exposure
-    assumed = plan.instrumental
+    assumed = plan.assumed
     field = make_star_field(
         plan.seed, exposure.field, plan.field_radius_arcmin, assumed.stars_per_arcmin2, assumed.mag_range
     ).at_epoch(exposure.middle_mjd_tai)
@@ -169,7 +170,7 @@ def sky_electrons(plan: NightPlan, exposure_time_s: float) -> float:
     float
         Electrons in a pixel.
     """
-    assumed = plan.instrumental
+    assumed = plan.assumed
     rate = 10.0 ** (-0.4 * (assumed.sky_mag_arcsec2 - assumed.zero_point_mag))
     return float(exposure_time_s * plan.camera.pixel_scale_arcsec**2 * rate)
 
@@ -203,8 +204,9 @@ def blur_kernel(fault: Fault | None, angle_deg: float) -> NDArray[np.float32] | 
     else:
         return None
     side = 2 * half + 1
-    kernel = weight.astype(np.float32).reshape(side, 5, side, 5).sum(axis=(1, 3))
-    return (kernel / kernel.sum()).astype(np.float32)
+    kernel: NDArray[np.float32] = weight.astype(np.float32).reshape(side, 5, side, 5).sum(axis=(1, 3))
+    kernel /= kernel.sum()
+    return kernel
 
 
 def trail_angle_deg(plan: NightPlan, exposure: Exposure) -> float:

@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 from lsst_commtools.instrument.cameras import Detector
 from lsst_commtools.simulate.camera import FULL_WELL_ELECTRONS
 from lsst_commtools.simulate.faults import Fault
-from lsst_commtools.simulate.headers import file_name
+from lsst_commtools.simulate.hsm import hsm_fwhm_pixels
 from lsst_commtools.simulate.optics import MOFFAT_BETA, VisitOptics, pixel_scale_arcsec, visit_optics
-from lsst_commtools.simulate.plan import Exposure, NightPlan, horizontal
+from lsst_commtools.simulate.paths import raw_path, second_path, star_path
+from lsst_commtools.simulate.plan import NightPlan
 from lsst_commtools.simulate.scene import Scene, blur_kernel, trail_angle_deg
+from lsst_commtools.simulate.schedule import Exposure, horizontal
 
 __all__ = ["night_truth", "write_star_truth"]
 
-HSM_STAMP_PIXELS = 161
 _COLUMNS = {
     "id": ("", "number of the star in the reference catalogue"),
     "x": ("pixel", "column as drawn, zero-based, jitter included"),
@@ -172,88 +173,6 @@ _WHAT = {
 }
 
 
-def raw_path(exposure: Exposure, detector: Detector) -> Path:
-    """Say where a raw file lies within the night's folder.
-
-    Parameters
-    ----------
-    exposure, detector
-        What it holds.
-
-    Returns
-    -------
-    Path
-        ``raw/<DAYOBS>/<OBSID>/<file>``.
-    """
-    return Path("raw", str(exposure.obs_id.day_obs), str(exposure.obs_id), file_name(exposure, detector))
-
-
-def second_path(exposure: Exposure, detector: Detector) -> Path:
-    """Say where the second file of a duplicate or collision lies.
-
-    Parameters
-    ----------
-    exposure, detector
-        What it holds.
-
-    Returns
-    -------
-    Path
-        ``raw/<DAYOBS>-ccs/<OBSID>/<file>``.
-    """
-    return Path("raw", f"{exposure.obs_id.day_obs}-ccs", str(exposure.obs_id), file_name(exposure, detector))
-
-
-def star_path(exposure: Exposure, detector: Detector) -> Path:
-    """Say where the true stars of an image lie within the night's folder.
-
-    Parameters
-    ----------
-    exposure, detector
-        Which image.
-
-    Returns
-    -------
-    Path
-        ``truth/<file stem>.parquet``.
-    """
-    return Path("truth", file_name(exposure, detector)).with_suffix(".parquet")
-
-
-def hsm_fwhm_pixels(
-    fwhm_pixels: float, e1: float, e2: float, kernel: NDArray[np.float32] | None
-) -> tuple[float, float, float]:
-    """Measure the adaptive moments of a star without noise.
-
-    Parameters
-    ----------
-    fwhm_pixels, e1, e2
-        Its profile.
-    kernel
-        What it is blurred with, or None.
-
-    Returns
-    -------
-    fwhm_pixels, e1, e2 : float
-        ``2.3548 sqrt(T/2)`` and the ellipticity that HSM (GalSim) gives; NaN where it does not converge.
-    """
-    import galsim
-    from scipy.signal import fftconvolve
-
-    profile = galsim.Moffat(beta=MOFFAT_BETA, fwhm=fwhm_pixels, flux=1.0e5).shear(e1=e1, e2=e2)
-    image = profile.drawImage(
-        nx=HSM_STAMP_PIXELS, ny=HSM_STAMP_PIXELS, scale=1.0, method="no_pixel", dtype=float
-    )
-    if kernel is not None:
-        image = galsim.Image(fftconvolve(image.array, kernel.astype(float), mode="same"))
-    found = galsim.hsm.FindAdaptiveMom(image, guess_sig=fwhm_pixels / 2.0, strict=False)
-    if found.error_message:
-        return math.nan, math.nan, math.nan
-    # sigma is the fourth root of the moments' determinant; e is the distortion.
-    size = found.moments_sigma / (1.0 - found.observed_e1**2 - found.observed_e2**2) ** 0.25
-    return math.sqrt(8.0 * math.log(2.0)) * size, float(found.observed_e1), float(found.observed_e2)
-
-
 def _fault(fault: Fault, exposure: Exposure | None, detector: Detector | None) -> dict[str, Any]:
     return {
         "fault": fault.value,
@@ -285,8 +204,8 @@ def _visit_truth(plan: NightPlan, exposure: Exposure, folder: Path) -> dict[str,
         "obs_id": str(exposure.obs_id),
         "day_obs": exposure.obs_id.day_obs,
         "seq_num": exposure.seq_num,
-        "physical_filter": plan.instrumental.physical_filter,
-        "band": plan.camera.filters[plan.instrumental.physical_filter],
+        "physical_filter": plan.assumed.physical_filter,
+        "band": plan.camera.filters[plan.assumed.physical_filter],
         "mid_mjd_tai": exposure.middle_mjd_tai,
         "airmass": horizontal(exposure.ra_deg, exposure.dec_deg, exposure.middle_mjd_tai)[2],
         "ra_deg": exposure.ra_deg,
@@ -316,6 +235,8 @@ def _detector_truth(
     wcs = optics.true_wcs(detector)
     middle = np.array([(columns - 1) / 2.0]), np.array([(rows - 1) / 2.0])
     centre = optics.psf(detector, *middle)
+    promised = optics.nominal_wcs(detector).wcs_pix2world(np.stack(middle, axis=1), 0)[0]
+    offset = (wcs.wcs.crval - promised + 180.0) % 360.0 - 180.0
     scale = plan.camera.pixel_scale_arcsec
     missing = plan.faults.images.get((exposure.seq_num, detector.id)) is Fault.MISSING_DETECTOR
     table = None if missing else parquet.read_table(stars).to_pydict()
@@ -325,6 +246,8 @@ def _detector_truth(
         "file": None if missing else str(raw_path(exposure, detector)),
         "stars": None if missing else f"truth/{stars.name}",
         "pixel_scale_arcsec": pixel_scale_arcsec(wcs),
+        "pointing_offset_ra_arcsec": float(3600.0 * offset[0] * math.cos(math.radians(promised[1]))),
+        "pointing_offset_dec_arcsec": float(3600.0 * offset[1]),
         "fwhm_centre_arcsec": float(centre.fwhm_arcsec[0]),
         "e1_centre": float(centre.e1[0]),
         "e2_centre": float(centre.e2[0]),
