@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import overload
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -12,7 +14,15 @@ _J2000_MJD = 51544.5
 _RADIANS_PER_MAS = np.pi / 180.0 / 3.6e6
 
 
-def jyear_from_mjd(mjd: float) -> float:
+@overload
+def jyear_from_mjd(mjd: float) -> float: ...
+
+
+@overload
+def jyear_from_mjd(mjd: NDArray[np.float64]) -> NDArray[np.float64]: ...
+
+
+def jyear_from_mjd(mjd: float | NDArray[np.float64]) -> float | NDArray[np.float64]:
     """Convert a modified Julian date to a Julian year, both of one time scale.
 
     Parameters
@@ -22,8 +32,8 @@ def jyear_from_mjd(mjd: float) -> float:
 
     Returns
     -------
-    float
-        Julian year, 2000.0 at MJD 51544.5.
+    float or numpy.ndarray
+        Julian years, 2000.0 at MJD 51544.5.
     """
     return 2000.0 + (mjd - _J2000_MJD) / JULIAN_YEAR_DAYS
 
