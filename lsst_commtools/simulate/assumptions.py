@@ -16,7 +16,7 @@ class Assumptions:
     Parameters
     ----------
     physical_filter
-        Filter of the night.
+        Filter of the night, by its Butler name.
     zero_point_mag
         AB magnitude that gives one electron per second.
     sky_mag_arcsec2
@@ -37,12 +37,14 @@ class Assumptions:
     reference_mag_limit: float
 
 
+# The faintest stars are measured at a signal-to-noise ratio near 80, so that the scatter of positions is mostly the
+# atmosphere's, which is known, and not the photons'.
 _ASSUMPTIONS = {
     # Zero point: LSST r, 28.36 mag for 1 electron per second (SMTN-002, throughputs 1.9); dark sky 21.2.
-    "LSSTComCam": Assumptions("r_03", 28.36, 21.2, (14.0, 22.0), 20.0, 21.5),
+    "LSSTComCam": Assumptions("r_03", 28.36, 21.2, (14.0, 21.5), 20.0, 21.2),
     # The Auxiliary Telescope has 1/33 of the collecting area, and a field of a thirteenth at the same size
     # in pixels: a crowded field with brighter stars keeps the number of stars that can be measured.
-    "LATISS": Assumptions("SDSSr_65mm", 24.6, 21.2, (10.5, 18.5), 80.0, 18.5),
+    "LATISS": Assumptions("SDSSr_65mm~empty", 24.6, 21.2, (10.5, 18.5), 80.0, 18.2),
 }
 
 

@@ -21,6 +21,7 @@ from lsst_commtools.simulate.randoms import Stream, generator
 
 __all__ = [
     "FULL_WELL_ELECTRONS",
+    "READ_NOISE_ELECTRON",
     "Segment",
     "SensorModel",
     "add_cosmic_rays",
@@ -32,6 +33,7 @@ __all__ = [
 ]
 
 FULL_WELL_ELECTRONS = 95_000.0
+READ_NOISE_ELECTRON = 6.5
 PRESCAN_COLUMNS = 3
 OVERSCAN_COLUMNS = 32
 OVERSCAN_ROWS = 16
@@ -162,7 +164,7 @@ def sensor_model(plan: NightPlan, detector: Detector) -> SensorModel:
     fixed[:, :, PRESCAN_COLUMNS + columns :] = 0.0
     return SensorModel(
         gain=np.clip(random.normal(1.65, 0.04, 16), 1.55, 1.75),
-        read_noise_electron=np.clip(random.normal(6.5, 0.5, 16), 5.0, 8.0),
+        read_noise_electron=np.clip(random.normal(READ_NOISE_ELECTRON, 0.5, 16), 5.0, 8.0),
         offset_adu=random.uniform(900.0, 1500.0, 16),
         response=response,
         bias_pattern_adu=(glow + slope + fixed).astype(np.float32),

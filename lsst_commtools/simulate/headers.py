@@ -87,7 +87,7 @@ def primary_cards(plan: NightPlan, exposure: Exposure, detector: Detector) -> di
         "CCD_TYPE": "3800C",
         "CCDSLOT": detector.sensor,
         "RAFTBAY": detector.raft.replace("RXX", "R00"),
-        "LSST_NUM": f"ITL-3800C-{900 + detector.id:03d}",
+        "LSST_NUM": "ITL-3800C-068" if plan.camera_name == "LATISS" else f"ITL-3800C-{900 + detector.id:03d}",
         "CCD_SERN": f"{90000 + detector.id}",
         "PLATFORM": camera["PLATFORM"],
         **_filter_cards(plan),
@@ -227,7 +227,11 @@ def _pointing_cards(exposure: Exposure) -> dict[str, Any]:
 
 def _filter_cards(plan: NightPlan) -> dict[str, Any]:
     name = plan.assumed.physical_filter
-    cards: dict[str, Any] = {"FILTBAND": plan.camera.filters[name], "FILTER": name, "FILTSLOT": 2}
+    cards: dict[str, Any] = {
+        "FILTBAND": plan.camera.filters[name],
+        "FILTER": name.partition("~")[0],
+        "FILTSLOT": 2,
+    }
     if plan.camera_name == "LATISS":
         cards |= {
             "GRATING": "empty_1",

@@ -9,7 +9,11 @@ from numpy.typing import NDArray
 
 from lsst_commtools.simulate.optics import MOFFAT_BETA
 
-__all__ = ["hsm_fwhm_pixels"]
+__all__ = ["HSM_FWHM_PER_FWHM", "SIGMA_TO_FWHM", "hsm_fwhm_pixels"]
+
+SIGMA_TO_FWHM = math.sqrt(8.0 * math.log(2.0))
+HSM_FWHM_PER_FWHM = 1.1303
+"""FWHM that adaptive moments give for a Moffat profile of beta 3, divided by its FWHM."""
 
 HSM_STAMP_PIXELS = 161
 
@@ -45,4 +49,4 @@ def hsm_fwhm_pixels(
         return math.nan, math.nan, math.nan
     # sigma is the fourth root of the moments' determinant; e is the distortion.
     size = found.moments_sigma / (1.0 - found.observed_e1**2 - found.observed_e2**2) ** 0.25
-    return math.sqrt(8.0 * math.log(2.0)) * size, float(found.observed_e1), float(found.observed_e2)
+    return SIGMA_TO_FWHM * size, float(found.observed_e1), float(found.observed_e2)

@@ -95,6 +95,6 @@ def _light(folder: Path, plan: NightPlan, exposure: Exposure, detector: Detector
     scene = place_stars(visit_optics(plan, exposure), detector)
     fault = plan.faults.visits.get(exposure.seq_num)
     light = draw_scene(scene, plan, blur_kernel(fault, trail_angle_deg(plan, exposure)))
-    write_star_truth(folder / star_path(exposure, detector), scene, light)
+    write_star_truth(folder / star_path(exposure, detector), scene, plan, light)
     light += sky_electrons(plan, exposure.exposure_time_s)
     return light

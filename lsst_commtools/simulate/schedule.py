@@ -10,7 +10,14 @@ from lsst_commtools.ids import ObsId, day_obs_date
 from lsst_commtools.simulate.randoms import Stream, generator
 from lsst_commtools.simulate.sky import FIELDS
 
-__all__ = ["DITHER_ARCSEC", "Exposure", "horizontal", "make_schedule", "sidereal_time_deg"]
+__all__ = [
+    "DITHER_ARCSEC",
+    "VISIT_EXPOSURE_S",
+    "Exposure",
+    "horizontal",
+    "make_schedule",
+    "sidereal_time_deg",
+]
 
 FIRST_BIAS_HOUR_TAI = 18.0
 FIRST_FLAT_HOUR_TAI = 18.5

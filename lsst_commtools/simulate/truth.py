@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsst_commtools.instrument.cameras import Detector
-from lsst_commtools.simulate.camera import FULL_WELL_ELECTRONS
+from lsst_commtools.simulate.camera import FULL_WELL_ELECTRONS, READ_NOISE_ELECTRON
 from lsst_commtools.simulate.faults import Fault
-from lsst_commtools.simulate.hsm import hsm_fwhm_pixels
+from lsst_commtools.simulate.hsm import HSM_FWHM_PER_FWHM, SIGMA_TO_FWHM, hsm_fwhm_pixels
 from lsst_commtools.simulate.optics import MOFFAT_BETA, VisitOptics, pixel_scale_arcsec, visit_optics
 from lsst_commtools.simulate.paths import raw_path, second_path, star_path
 from lsst_commtools.simulate.plan import NightPlan
-from lsst_commtools.simulate.scene import Scene, blur_kernel, trail_angle_deg
-from lsst_commtools.simulate.schedule import Exposure, horizontal
+from lsst_commtools.simulate.scene import Scene, blur_kernel, sky_electrons, trail_angle_deg
+from lsst_commtools.simulate.schedule import VISIT_EXPOSURE_S, Exposure, horizontal
 
 __all__ = ["night_truth", "write_star_truth"]
 
@@ -33,12 +33,13 @@ _COLUMNS = {
     "fwhm_arcsec": ("arcsec", "of the star's profile, before a fault of the visit"),
     "e1": ("", "(Ixx - Iyy) / (Ixx + Iyy)"),
     "e2": ("", "2 Ixy / (Ixx + Iyy)"),
+    "centroid_error_mas": ("mas", "what photon and read noise add to a Gaussian-weighted centroid, 1 sigma"),
     "jitter_ra_mas": ("mas", "added by the atmosphere, to the east on the tangent plane"),
     "jitter_dec_mas": ("mas", "added by the atmosphere, to the north on the tangent plane"),
 }
 
 
-def write_star_truth(path: Path, scene: Scene, light: NDArray[np.float32]) -> None:
+def write_star_truth(path: Path, scene: Scene, plan: NightPlan, light: NDArray[np.float32]) -> None:
     """Write the stars of one image.
 
     Parameters
@@ -47,6 +48,8 @@ def write_star_truth(path: Path, scene: Scene, light: NDArray[np.float32]) -> No
         Parquet file.
     scene
         The stars.
+    plan
+        The night.
     light
         Their image: it tells which are saturated.
     """
@@ -70,6 +73,7 @@ def write_star_truth(path: Path, scene: Scene, light: NDArray[np.float32]) -> No
         "fwhm_arcsec": scene.fwhm_arcsec,
         "e1": scene.e1,
         "e2": scene.e2,
+        "centroid_error_mas": centroid_error_mas(scene, plan),
         "jitter_ra_mas": scene.jitter_ra_mas,
         "jitter_dec_mas": scene.jitter_dec_mas,
     }
@@ -105,13 +109,15 @@ def night_truth(plan: NightPlan, folder: Path) -> dict[str, Any]:
         "profile": {
             "name": "sheared Moffat, pixel response included",
             "beta": MOFFAT_BETA,
-            "hsm_fwhm_per_fwhm": hsm_fwhm_pixels(4.0, 0.0, 0.0, None)[0] / 4.0,
+            "hsm_fwhm_per_fwhm": HSM_FWHM_PER_FWHM,
         },
         "definitions": {
             "fwhm_arcsec": "FWHM of the profile, geometric mean of the axes; median over the stars drawn",
             "fwhm_hsm_arcsec": "2.3548 sqrt(T/2) of HSM adaptive moments of the noiseless profile",
             "pointing_offset": "true boresight minus header, on the tangent plane, RA to the east",
             "pixel_scale_arcsec": "at the middle of a detector; median over detectors for a visit",
+            "jitter_mas": "injected scatter of each coordinate of each star",
+            "scatter_expected_mas": "MAD of a coordinate: jitter, and photon noise of all stars not saturated",
             "mad": "1.4826 x median absolute deviation",
         },
         "n_images_planned": len(exposures) * len(plan.detector_ids),
@@ -173,6 +179,57 @@ _WHAT = {
 }
 
 
+def centroid_error_mas(scene: Scene, plan: NightPlan) -> NDArray[np.float64]:
+    """Predict how well the stars of an image can be placed.
+
+    Parameters
+    ----------
+    scene
+        The stars.
+    plan
+        The night.
+
+    Returns
+    -------
+    numpy.ndarray
+        Error of each coordinate, 1 sigma, for a centroid weighted with a Gaussian as wide as the star:
+        ``variance = s^2 / N + 8 pi s^4 B / N^2`` with N electrons on a noise of B electrons squared in each
+        pixel (King 1983, PASP 95, 163), s being the width that adaptive moments find.
+    """
+    scale = plan.camera.pixel_scale_arcsec
+    sigma = HSM_FWHM_PER_FWHM * scene.fwhm_arcsec / scale / SIGMA_TO_FWHM
+    noise = sky_electrons(plan, VISIT_EXPOSURE_S) + READ_NOISE_ELECTRON**2
+    variance = sigma**2 / scene.flux_electron + 8.0 * math.pi * sigma**4 * noise / scene.flux_electron**2
+    error: NDArray[np.float64] = 1000.0 * scale * np.sqrt(variance)
+    return error
+
+
+def expected_mad(sigma: NDArray[np.float64]) -> float:
+    """Predict the scatter of errors of unequal size.
+
+    Parameters
+    ----------
+    sigma
+        Size of each, Gaussian.
+
+    Returns
+    -------
+    float
+        1.4826 x the median absolute deviation of an infinite sample.
+    """
+    from scipy.optimize import brentq
+    from scipy.special import erf
+
+    if not sigma.size or sigma.max() == 0.0:
+        return 0.0
+    median = brentq(
+        lambda x: float(np.mean(erf(x / (math.sqrt(2.0) * np.maximum(sigma, 1e-9))))) - 0.5,
+        0.0,
+        2.0 * sigma.max(),
+    )
+    return 1.4826 * float(median)
+
+
 def _fault(fault: Fault, exposure: Exposure | None, detector: Detector | None) -> dict[str, Any]:
     return {
         "fault": fault.value,
@@ -216,6 +273,7 @@ def _visit_truth(plan: NightPlan, exposure: Exposure, folder: Path) -> dict[str,
         "rotation_offset_deg": optics.rotation_deg,
         "jitter_mas": plan.jitter_mas,
         "pixel_scale_arcsec": median("pixel_scale_arcsec"),
+        "scatter_expected_mas": median("scatter_expected_mas"),
         "fwhm_arcsec": median("fwhm_arcsec"),
         "fwhm_hsm_arcsec": median("fwhm_hsm_arcsec"),
         "e1": median("e1"),
@@ -262,6 +320,9 @@ def _detector_truth(
     fwhm, e1, e2 = hsm_fwhm_pixels(summary["fwhm_arcsec"] / scale, summary["e1"], summary["e2"], kernel)
     summary |= {"fwhm_hsm_arcsec": fwhm * scale, "e1_hsm": e1, "e2_hsm": e2}
     summary["n_stars"] = int(inside.sum())
+    usable = inside & ~np.asarray(table["saturated"])
+    errors = np.hypot(plan.jitter_mas, np.asarray(table["centroid_error_mas"])[usable])
+    summary["scatter_expected_mas"] = expected_mad(errors)
     summary["n_saturated"] = int(np.asarray(table["saturated"])[inside].sum())
     for key in ("ra", "dec"):
         jitter = np.asarray(table[f"jitter_{key}_mas"])[inside]
