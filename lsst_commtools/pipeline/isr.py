@@ -21,6 +21,7 @@ from lsst_commtools.instrument.raws import assemble
 __all__ = ["AmplifierFigures", "IsrSettings", "apply_calibrations", "read_out", "subtract_overscan"]
 
 _SKIPPED_OVERSCAN_COLUMNS = 3  # they hold deferred charge of the last light-sensitive column
+_OVERSCAN_CLIP = 5.0
 _MAD_TO_SIGMA = 1.4826
 
 
@@ -58,9 +59,9 @@ class AmplifierFigures:
     name
         Segment, such as ``C10``.
     overscan_adu
-        Median level of the overscan.
+        Mean level of the overscan.
     read_noise_electron
-        Robust scatter of the overscan.
+        Scatter of the overscan.
     level_electron
         Median of the light-sensitive part, overscan subtracted.
     fault
@@ -88,8 +89,8 @@ def _overscan_columns(amplifier: Amplifier) -> slice:
 def subtract_overscan(amplifier: Amplifier) -> tuple[NDArray[np.float32], float, float]:
     """Subtract the bias level that the overscan shows from the light-sensitive pixels.
 
-    The level is the median of each row's overscan where the rows differ by more than their noise explains, and
-    otherwise the median of all, which adds no noise of its own.
+    The level is the mean of each row's overscan, outliers left out, where the rows differ by more than their noise
+    explains, and otherwise the mean of all, which adds no noise of its own.
 
     Parameters
     ----------
@@ -101,9 +102,9 @@ def subtract_overscan(amplifier: Amplifier) -> tuple[NDArray[np.float32], float,
     pixels : ndarray
         Light-sensitive pixels in the order of readout, adu, shape (rows, columns).
     level : float
-        Median overscan, adu.
+        Mean overscan, adu.
     noise : float
-        Robust scatter of the overscan about its rows, adu.
+        Scatter of the overscan about its rows, outliers left out, adu.
 
     Raises
     ------
@@ -113,15 +114,19 @@ def subtract_overscan(amplifier: Amplifier) -> tuple[NDArray[np.float32], float,
     rows = amplifier.data_section[0]
     overscan = np.asarray(amplifier.data[rows, _overscan_columns(amplifier)], dtype=np.float32)
     pixels = np.asarray(amplifier.data[amplifier.data_section], dtype=np.float32)
-    level = float(np.median(overscan))
-    row_level = np.median(overscan, axis=1)
-    residual = overscan - row_level[:, None]
-    noise = float(_MAD_TO_SIGMA * np.median(np.abs(residual)))
-    noise = noise or float(np.std(residual))
+    # The pixels are integers: medians would move in steps of 1 adu, so they only decide what is an outlier.
+    deviation = np.abs(overscan - np.median(overscan, axis=1)[:, None])
+    kept = deviation <= _OVERSCAN_CLIP * max(_MAD_TO_SIGMA * float(np.median(deviation)), 1.0)
+    number = kept.sum(axis=1)
+    row_level = np.where(kept, overscan, 0).sum(axis=1) / number
+    residual = (overscan - row_level[:, None])[kept]
+    noise = float(np.sqrt(np.sum(residual**2) / max(residual.size - len(row_level), 1)))
+    level = float(np.mean(overscan[kept]))
     row_scatter = float(_MAD_TO_SIGMA * np.median(np.abs(row_level - np.median(row_level))))
-    expected = 1.2533 * noise / np.sqrt(overscan.shape[1])  # standard error of a median
+    expected = noise / np.sqrt(overscan.shape[1])
     per_row = row_scatter > 1.5 * expected
-    return pixels - (row_level[:, None] if per_row else np.float32(level)), level, noise
+    subtracted = pixels - (row_level[:, None].astype(np.float32) if per_row else np.float32(level))
+    return subtracted, level, noise
 
 
 def _judge(
