@@ -24,7 +24,7 @@ from lsst_commtools.instrument.images import Amplifier, RawImage
 if TYPE_CHECKING:
     from astropy.io import fits
 
-__all__ = ["RawFile", "assemble", "inspect_raw", "read_raw"]
+__all__ = ["RawFile", "assemble", "inspect_raw", "read_raw", "read_raw_header"]
 
 MAX_SIDE_PIXELS = 20_000
 _COMMENTARY = ("COMMENT", "HISTORY", "")
@@ -118,6 +118,33 @@ def inspect_raw(path: str | Path) -> RawFile:
     with _open(content, Path(path), compressed=False) as units:
         header, _, shape = _check(units, content, Path(path))
     return RawFile(Path(path), len(content), hashlib.sha256(content).hexdigest(), header, shape)
+
+
+def read_raw_header(path: str | Path) -> dict[str, Any]:
+    """Read only the primary header of a raw file, unchecked but for that.
+
+    Parameters
+    ----------
+    path
+        FITS file.
+
+    Returns
+    -------
+    dict
+        Keyword to value, undefined values as None.
+
+    Raises
+    ------
+    TableError
+        If it has none.
+    """
+    from astropy.io import fits
+
+    try:
+        with Path(path).open("rb") as file:
+            return _plain_header(fits.Header.fromfile(file))
+    except Exception as error:
+        raise _unreadable(path, f"its header cannot be read ({type(error).__name__})") from error
 
 
 def assemble(raw: RawImage, sections: Sequence[NDArray[Any]] | None = None) -> NDArray[np.float32]:
