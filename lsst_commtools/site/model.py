@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, Field, SecretStr, ValidationError
 
 from lsst_commtools.errors import SiteError
+from lsst_commtools.site.control import ControlSection, LoveSection
 from lsst_commtools.site.data import DataSection
 from lsst_commtools.site.home import commtools_home
 from lsst_commtools.site.images import ImagesSection
@@ -44,6 +45,10 @@ class Site(Section):
         Whether a telescope hangs on it; announcements of others are marked as rehearsals.
     data
         Where a night's data lie.
+    love
+        Where LOVE is, and which CSCs there are.
+    control
+        Which CSCs may be changed.
     images
         Which lab images are shown, and who approves them.
     releases
@@ -56,6 +61,8 @@ class Site(Section):
     title: str = ""
     real: bool = True
     data: DataSection = Field(default_factory=DataSection)
+    love: LoveSection = Field(default_factory=LoveSection)
+    control: ControlSection = Field(default_factory=ControlSection)
     images: ImagesSection = Field(default_factory=ImagesSection)
     releases: ReleasesSection = Field(default_factory=ReleasesSection)
     procedure: ProcedureSection = Field(default_factory=ProcedureSection)

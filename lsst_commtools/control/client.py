@@ -1,0 +1,538 @@
+"""The verbs: see the states of CSCs, change them, watch them, read their logs."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import SecretStr
+
+from lsst_commtools.control.backend import Backend
+from lsst_commtools.control.change import Patience, carry_out, confirm, observe
+from lsst_commtools.control.love import LoveBackend
+from lsst_commtools.control.messages import TAI_MINUS_UTC_S
+from lsst_commtools.control.plan import Plan, Via, plan_change
+from lsst_commtools.control.queue import ScriptQueue
+from lsst_commtools.control.scripts import QUEUE_INDICES, SET_SUMMARY_STATE, summary_state_config
+from lsst_commtools.control.session import LoveSession
+from lsst_commtools.control.states import SummaryState, parse_target
+from lsst_commtools.control.values import CscState, LogMessage, Outcome, Stamp
+from lsst_commtools.errors import CommtoolsError, InputError, NotFoundError, RefusedError, SiteError, UnknownOutcomeError
+from lsst_commtools.ids import CscName
+from lsst_commtools.site.stand_ins import stand_in
+
+if TYPE_CHECKING:
+    from lsst_commtools.site import Site
+
+__all__ = ["Control", "connect_love"]
+
+_MAX_THREADS = 64
+_WATCHER = CscName("Watcher")
+
+
+def connect_love(site: Site) -> LoveBackend:
+    """Make the way to a site's CSCs; nothing is sent yet.
+
+    Parameters
+    ----------
+    site
+        The site; where it names no LOVE and is not real, the running simulator stands in.
+
+    Returns
+    -------
+    LoveBackend
+        Way by LOVE.
+
+    Raises
+    ------
+    SiteError
+        If the site has no LOVE, or the simulator is not running.
+    """
+    love = site.love
+    url, user = love.url, love.user
+    password, token = site.secret("love_password"), site.secret("love_token")
+    if not url:
+        if site.real:
+            raise SiteError(
+                f"The site {site.name!r} has no LOVE.", advice="Set love.url and love.user, or COMMTOOLS_LOVE_URL."
+            )
+        service = stand_in("love")
+        url, user = service.url, user or service.user
+        password = password or SecretStr(service.password)
+    session = LoveSession(
+        url,
+        user=user,
+        password=password,
+        token=token,
+        connect_timeout_s=love.connect_timeout_s,
+        reply_timeout_s=love.reply_timeout_s,
+    )
+    return LoveBackend(session)
+
+
+class Control:
+    """CSCs of a site.
+
+    Parameters
+    ----------
+    site
+        Where LOVE is, which CSCs there are, and which may be changed.
+    backend
+        Way to the CSCs; by default the site's LOVE.
+    """
+
+    def __init__(self, site: Site, backend: Backend | None = None) -> None:
+        self._love = site.love
+        self._allowed = site.control
+        self._site_name = site.name
+        self._backend: Backend = connect_love(site) if backend is None else backend
+        self._patience = Patience(site.love.observe_timeout_s, site.love.transition_timeout_s)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of connections, threads and the token that was made."""
+        self._backend.close()
+
+    def states(self, names: Iterable[str] | None = None) -> list[CscState]:
+        """See the states of many CSCs at once.
+
+        Parameters
+        ----------
+        names
+            CSCs; by default all of the site, or, where the site lists none, all whose heartbeats LOVE tells of.
+
+        Returns
+        -------
+        list of CscState
+            In the order of the names; unknown is kept apart.
+        """
+        cscs = [CscName.parse(name) for name in (self._love.cscs if names is None else names)]
+        if not cscs and names is None:
+            cscs = self._discover()
+        observe(self._backend, cscs, self._patience.observe_s)
+        return [self._backend.board.csc_state(csc) for csc in cscs]
+
+    def state(self, name: str) -> CscState:
+        """See the state of one CSC.
+
+        Parameters
+        ----------
+        name
+            For instance ``DIMM:1``.
+
+        Returns
+        -------
+        CscState
+            As far as it is evident.
+        """
+        return self.states([name])[0]
+
+    def plan(
+        self,
+        name: str,
+        state: str | SummaryState,
+        *,
+        override: str | None = None,
+        via: Via = "direct",
+        reload: bool = False,
+    ) -> Plan:
+        """See what a change of state would do; nothing is sent.
+
+        Parameters
+        ----------
+        name, state
+            The CSC, and where it should go.
+        override
+            Value of ``configurationOverride``.
+        via
+            Way of the change.
+        reload
+            Whether a detour through STANDBY is agreed to, to have the override read.
+
+        Returns
+        -------
+        Plan
+            From the state that is observed now.
+
+        Raises
+        ------
+        UnknownOutcomeError
+            If the state is not evident.
+        """
+        csc, target = CscName.parse(name), parse_target(state)
+        queue = self._queue_name(csc) if via == "queue" else ""
+        seen = self._evident(csc)
+        plan = plan_change(csc, seen.state, target, override=override, reload=reload)
+        return replace(plan, via=via, queue=queue)
+
+    def set_state(
+        self,
+        name: str,
+        state: str | SummaryState,
+        override: str | None = None,
+        *,
+        via: Via = "direct",
+        reload: bool = False,
+    ) -> Outcome:
+        """Change the state of one CSC, and see that it happened.
+
+        Parameters
+        ----------
+        name, state
+            The CSC, and where it shall go.
+        override
+            Value of ``configurationOverride``.
+        via
+            ``direct`` sends commands, ``queue`` runs ``set_summary_state.py`` on the CSC's script queue.
+        reload
+            Whether a detour through STANDBY is agreed to, to have the override read.
+
+        Returns
+        -------
+        Outcome
+            What was observed.
+
+        Raises
+        ------
+        CommtoolsError
+            If it did not happen, or could not be observed; its ``outcome`` attribute tells how far it got.
+        """
+        outcome = self.set_states({name: state}, override=override, via=via, reload=reload)[name]
+        if outcome.error is not None:
+            raise outcome.error
+        return outcome
+
+    def set_states(
+        self,
+        states: Mapping[str, str | SummaryState],
+        *,
+        override: str | None = None,
+        via: Via = "direct",
+        reload: bool = False,
+    ) -> dict[str, Outcome]:
+        """Change the states of many CSCs at the same time.
+
+        Parameters
+        ----------
+        states
+            CSC to the state that it shall go to.
+        override, via, reload
+            As for `set_state`.
+
+        Returns
+        -------
+        dict
+            CSC, as it was named, to its own outcome; one failure hides no other.
+
+        Raises
+        ------
+        InputError
+            If a name or state is none; nothing was sent.
+        RefusedError
+            If a CSC is not in the site's allow-list; nothing was sent.
+        """
+        wanted = [(name, CscName.parse(name), parse_target(state)) for name, state in states.items()]
+        if len({csc for _, csc, _ in wanted}) < len(wanted):
+            raise InputError("The same CSC is named twice.", changed="Nothing was sent.")
+        for _, csc, _ in wanted:
+            self._check_allowed(csc)
+        started_s = time.monotonic()
+        observe(self._backend, [csc for _, csc, _ in wanted], self._patience.observe_s)
+        changes = [_Change(self, csc, target, override, reload, started_s) for _, csc, target in wanted]
+        if via == "queue":
+            self._run_on_queues(changes)
+        else:
+            _at_once([change.directly for change in changes])
+        return {name: change.outcome() for (name, _, _), change in zip(wanted, changes, strict=True)}
+
+    def watch(self, names: Sequence[str], seconds: float | None = None) -> Iterator[CscState]:
+        """Follow CSCs.
+
+        Parameters
+        ----------
+        names
+            CSCs.
+        seconds
+            How long; for ever by default.
+
+        Yields
+        ------
+        CscState
+            First the state of each, then each change of state or liveness.
+        """
+        cscs = [CscName.parse(name) for name in names]
+        board = self._backend.board
+        ends_s = float("inf") if seconds is None else time.monotonic() + seconds
+        observe(self._backend, cscs, min(self._patience.observe_s, seconds or self._patience.observe_s))
+        shown: dict[CscName, tuple[SummaryState, SummaryState, bool | None]] = {}
+
+        def news() -> list[CscState]:
+            seen = [board.csc_state(csc) for csc in cscs]
+            return [s for s in seen if shown.get(s.csc) != (s.state, s.last_reported, s.alive)]
+
+        while True:
+            for state in news():
+                shown[state.csc] = (state.state, state.last_reported, state.alive)
+                yield state
+            left_s = ends_s - time.monotonic()
+            if left_s <= 0:
+                return
+            board.wait(lambda: bool(news()), min(left_s, 3600.0))
+
+    def log_messages(self, name: str, since: dt.datetime | None = None, *, wait_s: float = 1.0) -> list[LogMessage]:
+        """Read the log messages and error codes of a CSC.
+
+        Parameters
+        ----------
+        name
+            The CSC.
+        since
+            From when on, with time zone; by default from when this client began to listen. LOVE itself keeps only the
+            last message: older ones come from the EFD, where the site names one.
+        wait_s
+            How long the first call waits for LOVE to send the last message, in seconds.
+
+        Returns
+        -------
+        list of LogMessage
+            Oldest first.
+        """
+        csc, board = CscName.parse(name), self._backend.board
+        if since is not None and since.tzinfo is None:
+            raise InputError("since needs a time zone.", advice="Give for instance datetime.now(datetime.UTC).")
+        self._backend.listen(csc)
+        board.wait(lambda: bool(board.log_messages(csc)), wait_s)
+        messages = board.log_messages(csc)
+        if since is not None and self._love.efd_instance and isinstance(self._backend, LoveBackend):
+            messages += self._efd_logs(self._backend, csc, since)
+        unique = {(m.stamp, m.error_code): m for m in messages if since is None or m.time_utc >= since}
+        return sorted(unique.values(), key=lambda m: m.stamp)
+
+    def queue(self, name: str) -> ScriptQueue:
+        """Give a script queue.
+
+        Parameters
+        ----------
+        name
+            ``MT``, ``AT`` or ``OCS``.
+
+        Returns
+        -------
+        ScriptQueue
+            The queue.
+
+        Raises
+        ------
+        RefusedError
+            If this way to the CSCs has no script queues.
+        """
+        if name not in QUEUE_INDICES:
+            raise InputError(f"{name!r} is not a script queue.", advice=f"Give one of {', '.join(QUEUE_INDICES)}.")
+        if not isinstance(self._backend, LoveBackend):
+            raise RefusedError("Script queues are reached by LOVE only.", changed="Nothing was sent.")
+        return ScriptQueue(self._backend, QUEUE_INDICES[name], self._patience.observe_s, self._love.script_timeout_s)
+
+    def _discover(self) -> list[CscName]:
+        """Listen for heartbeats until every CSC had the time to be told of."""
+        backend = self._backend
+        backend.follow([])
+        backend.board.wait(lambda: False, self._patience.observe_s)
+        backend.check_hearing()
+        return sorted(backend.board.heard())
+
+    def _evident(self, csc: CscName) -> CscState:
+        """Observe a state that something can be planned from."""
+        observe(self._backend, [csc], self._patience.observe_s)
+        return self._from_evidence(csc)
+
+    def _from_evidence(self, csc: CscName) -> CscState:
+        seen = self._backend.board.csc_state(csc)
+        if seen.state is not SummaryState.UNKNOWN:
+            return seen
+        if seen.alive is False:
+            raise UnknownOutcomeError(
+                f"{csc} is not running: {seen.evidence}.",
+                changed="Nothing was sent.",
+                advice="Start its process (Argo CD, or the bench); it comes up in STANDBY.",
+            )
+        if seen.alive is None and seen.last_reported is SummaryState.UNKNOWN and seen.heartbeat_age_s is None:
+            raise NotFoundError(
+                f"Nothing is heard of {csc}: no state event and no heartbeat.",
+                changed="Nothing was sent.",
+                advice="See its name and index, and whether LOVE's producer watches it.",
+            )
+        raise UnknownOutcomeError(
+            f"The state of {csc} is not evident: {seen.evidence}.",
+            changed="Nothing was sent.",
+            advice="Wait some seconds and ask again; see LOVE's producer if it stays so.",
+        )
+
+    def _check_allowed(self, csc: CscName) -> None:
+        if not self._allowed.allows(csc):
+            raise RefusedError(
+                f"{csc} is not in the allow-list of the site {self._site_name!r}.",
+                changed="Nothing was sent.",
+                advice=f"Add it to control.allow of the site ({', '.join(self._allowed.allow) or 'empty now'}).",
+            )
+
+    def _queue_name(self, csc: CscName) -> str:
+        queue = self._love.cscs.get(str(csc))
+        if queue is None:
+            raise InputError(
+                f"The site does not say which script queue {csc} belongs to.",
+                changed="Nothing was sent.",
+                advice="Add it to love.cscs of the site, or give via='direct' (--via direct).",
+            )
+        return queue
+
+    def _run_on_queues(self, changes: list[_Change]) -> None:
+        """One script on each queue for all its CSCs."""
+        for change in changes:
+            change.prepare()
+        queues: dict[str, list[_Change]] = {}
+        for change in changes:
+            if change.plan is not None and change.plan.transitions:
+                queues.setdefault(change.plan.queue, []).append(change)
+        _at_once([lambda name=name, of=of: self._run_on_queue(name, of) for name, of in queues.items()])
+        _at_once([change.confirm for change in changes])
+
+    def _run_on_queue(self, name: str, changes: list[_Change]) -> None:
+        plans = [change.plan for change in changes if change.plan is not None]
+        offline = any(plan.target is SummaryState.OFFLINE for plan in plans)
+        mute = offline and str(_WATCHER) in self._love.cscs and self.state(str(_WATCHER)).alive is True
+        config = summary_state_config(plans, mute_alarms=mute)
+        try:
+            result = self.queue(name).run(SET_SUMMARY_STATE, config)
+        except CommtoolsError as error:
+            for change in changes:
+                change.error = error
+        else:
+            for change in changes:
+                change.error = result.error
+                change.note = f"Script {result.index} on the {name} queue: {result.verdict.value}."
+
+    def _efd_logs(self, love: LoveBackend, csc: CscName, since: dt.datetime) -> list[LogMessage]:
+        begin, end = since.astimezone(dt.UTC), dt.datetime.now(dt.UTC)
+        written = [t.replace(tzinfo=None).isoformat(timespec="seconds") for t in (begin, end)]
+        rows = love.efd_logs(self._love.efd_instance, csc, *written)
+        messages = []
+        for row in rows:
+            sent, seq, origin = (row.get(f"private_{key}") for key in ("sndStamp", "seqNum", "origin"))
+            if not isinstance(sent, int | float):
+                continue
+            stamp = Stamp(float(sent), int(seq or 0), int(origin or 0))
+            time_utc = dt.datetime.fromtimestamp(stamp.sent_tai_s - TAI_MINUS_UTC_S, dt.UTC)
+            messages.append(LogMessage(csc, stamp, time_utc, int(row.get("level") or 0), str(row.get("message", ""))))
+        return messages
+
+
+class _Change:
+    """One CSC on its way to another state."""
+
+    def __init__(
+        self,
+        control: Control,
+        csc: CscName,
+        target: SummaryState,
+        override: str | None,
+        reload: bool,  # noqa: FBT001 - passed on as it came
+        started_s: float,
+    ) -> None:
+        self._control = control
+        self._csc, self._target, self._override, self._reload = csc, target, override, reload
+        self._started_s, self._ended_s = started_s, started_s
+        self.plan: Plan | None = None
+        self.error: CommtoolsError | None = None
+        self.note = ""
+        self._path: list[SummaryState] = []
+        self._before = SummaryState.UNKNOWN
+
+    def prepare(self, via: Via = "queue") -> None:
+        """Plan from the evidence; a failure is kept."""
+        control = self._control
+        try:
+            seen = control._from_evidence(self._csc)  # noqa: SLF001 - this class is Control's own
+            self._before = seen.state
+            self._path = [seen.state]
+            queue = control._queue_name(self._csc) if via == "queue" else ""  # noqa: SLF001 - the same
+            plan = plan_change(self._csc, seen.state, self._target, override=self._override, reload=self._reload)
+            if plan.question:
+                raise RefusedError(plan.question, changed="Nothing was sent.")
+            self.plan = replace(plan, via=via, queue=queue)
+        except CommtoolsError as error:
+            self.error = error
+        self._ended_s = time.monotonic()
+
+    def directly(self) -> None:
+        """Carry the plan out by commands."""
+        self.prepare("direct")
+        if self.plan is None:
+            return
+        try:
+            carry_out(self._control._backend, self.plan, self._control._patience, self._path.append)  # noqa: SLF001
+        except CommtoolsError as error:
+            self.error = error
+        self.confirm()
+
+    def confirm(self) -> None:
+        """See where the CSC is in the end."""
+        control = self._control
+        backend, patience = control._backend, control._patience  # noqa: SLF001 - this class is Control's own
+        if self.plan is not None and self.error is None:
+            try:
+                if self.plan.via == "queue":
+                    self._wait_for_event()
+                seen = confirm(backend, self._csc, self._target, patience.observe_s)
+                self.note = f"{self.note} {seen}".strip()
+            except CommtoolsError as error:
+                self.error = error
+        last = backend.board.csc_state(self._csc).last_reported
+        if self.plan is not None and self._path[-1] is not last:
+            self._path.append(last)
+        self._ended_s = time.monotonic()
+
+    def _wait_for_event(self) -> None:
+        """After a script the last event may still be under way."""
+        board = self._control._backend.board  # noqa: SLF001 - this class is Control's own
+        self._control._backend.follow([self._csc])  # noqa: SLF001 - the same
+        board.wait(
+            lambda: board.csc_state(self._csc).last_reported is self._target,
+            self._control._patience.observe_s,  # noqa: SLF001 - the same
+        )
+
+    def outcome(self) -> Outcome:
+        """Give what was observed."""
+        state = self._control._backend.board.csc_state(self._csc)  # noqa: SLF001 - this class is Control's own
+        return Outcome(
+            csc=self._csc,
+            target=self._target,
+            before=self._before,
+            after=state.state,
+            path=tuple(self._path),
+            seconds=self._ended_s - self._started_s,
+            error=self.error,
+            note=self.note,
+        )
+
+
+def _at_once(tasks: list[Callable[[], Any]]) -> None:
+    """Run tasks in threads; each keeps its own failure, so one that raises is a fault of this package."""
+    if len(tasks) <= 1:
+        for task in tasks:
+            task()
+        return
+    with ThreadPoolExecutor(max_workers=min(_MAX_THREADS, len(tasks))) as pool:
+        for future in [pool.submit(task) for task in tasks]:
+            future.result()

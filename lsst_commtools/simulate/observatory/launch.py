@@ -1,0 +1,128 @@
+"""Start, stop and ask the simulator from another process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import requests
+
+from lsst_commtools.errors import RefusedError, RejectedError, ServiceTimeoutError, UnreachableError
+from lsst_commtools.site.home import commtools_home
+from lsst_commtools.site.stand_ins import StandIns, read_stand_ins, stand_in
+
+__all__ = ["simulator_act", "simulator_truth", "start_simulator", "stop_simulator"]
+
+_START_S = 20.0
+_STOP_S = 10.0
+
+
+def start_simulator(*, speed: float = 1.0, cscs: int = 0) -> StandIns:
+    """Start the simulator in a process of its own.
+
+    Parameters
+    ----------
+    speed
+        By what all its times are divided.
+    cscs
+        How many CSCs; its default cast at least.
+
+    Returns
+    -------
+    StandIns
+        Where it listens.
+
+    Raises
+    ------
+    RefusedError
+        If one runs already.
+    ServiceTimeoutError
+        If it does not come up.
+    """
+    if (running := read_stand_ins()) is not None:
+        raise RefusedError(
+            f"The simulated observatory is running already (process {running.pid}).",
+            advice="Use it, or stop it with `commtools sim down`.",
+        )
+    log = commtools_home() / "simulator.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "lsst_commtools.simulate.observatory.server", "--speed", str(speed), "--cscs", str(cscs)]
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True
+        )
+    deadline_s = time.monotonic() + _START_S
+    while time.monotonic() < deadline_s and process.poll() is None:
+        found = read_stand_ins()
+        if found is not None and found.pid == process.pid:
+            return found
+        time.sleep(0.05)
+    raise ServiceTimeoutError("The simulated observatory does not come up.", advice=f"See {log}.")
+
+
+def stop_simulator() -> int | None:
+    """Stop the simulator.
+
+    Returns
+    -------
+    int or None
+        Its process, or None if none was running.
+    """
+    running = read_stand_ins()
+    if running is None:
+        return None
+    os.kill(running.pid, signal.SIGTERM)
+    deadline_s = time.monotonic() + _STOP_S
+    while time.monotonic() < deadline_s:
+        if read_stand_ins() is None:
+            return running.pid
+        time.sleep(0.05)
+    raise ServiceTimeoutError(f"The simulated observatory (process {running.pid}) does not stop.", advice="Kill it.")
+
+
+def simulator_truth() -> dict[str, Any]:
+    """Ask the simulator what is true.
+
+    Returns
+    -------
+    dict
+        CSCs, queues and faults to come.
+    """
+    return _ask("GET", None)
+
+
+def simulator_act(do: str, **told: Any) -> dict[str, Any]:
+    """Tell the simulator to do something.
+
+    Parameters
+    ----------
+    do
+        The action.
+    told
+        What it needs.
+
+    Returns
+    -------
+    dict
+        What is true then.
+    """
+    return _ask("POST", {"do": do, **told})
+
+
+def _ask(method: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
+    service = stand_in("admin")
+    try:
+        answer = requests.request(
+            method, f"{service.url}/", json=body, headers={"Authorization": f"Bearer {service.token}"}, timeout=10.0
+        )
+    except requests.RequestException as error:
+        raise UnreachableError(f"The simulated observatory does not answer ({type(error).__name__}).") from None
+    if answer.status_code != requests.codes.ok:
+        raise RejectedError(f"The simulated observatory refuses: {answer.json().get('error', answer.status_code)}")
+    document: dict[str, Any] = answer.json()
+    return document
