@@ -450,7 +450,7 @@ def _measure_psf(measured: _Measured, table: StarTable, sample: NDArray[np.bool_
     if (bad := int((sample & ~shaped).sum())) > 0:
         problems.append(f"{bad} of {int(sample.sum())} PSF stars have no finite shape")
     stars["psf_sample"] = shaped
-    scale = 1.0 if table.size_unit == "arcsec2" else measured.figures.get("pixel_scale_arcsec", float("nan"))
+    scale = 1.0 if table.size_unit == "arcsec2" else _pixel_scale(measured, table)
     if "t" in table:
         fwhm = fwhm_from_trace(table["t"])
         stars["fwhm_arcsec"] = fwhm * scale
@@ -470,6 +470,18 @@ def _measure_psf(measured: _Measured, table: StarTable, sample: NDArray[np.bool_
     if 0 < shaped.sum() < LEAST_STARS:
         problems.append(f"PSF stars: {int(shaped.sum())}, too few to judge")
     measured.figures.update(_psf_figures(stars))
+
+
+def _pixel_scale(measured: _Measured, table: StarTable) -> float:
+    """Take the scale of the WCS, or else that of the table's own sky positions."""
+    if "pixel_scale_arcsec" in measured.figures or not table.has("x", "y", "ra", "dec"):
+        return measured.figures.get("pixel_scale_arcsec", float("nan"))
+    try:
+        return fit_tan_polynomial(
+            table["x"], table["y"], table["ra"], table["dec"], order=1
+        ).pixel_scale_arcsec
+    except DataError:
+        return float("nan")
 
 
 def _psf_figures(stars: Mapping[str, NDArray[Any]]) -> dict[str, float]:

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from lsst_commtools.errors import TableError
 from lsst_commtools.qa.columns import QUANTITIES, ColumnMap, Entry, automatic_map
+from lsst_commtools.qa.moments import Moments
 from lsst_commtools.qa.motion import jyear_from_mjd
 from lsst_commtools.qa.readers import RawTable, read_table
 from lsst_commtools.qa.shapes import ellipticity, moments_from_ellipticity
 
-__all__ = ["StarTable", "TableReader", "make_star_table", "read_star_table"]
+__all__ = ["StarTable", "TableReader", "make_star_table", "read_star_table", "with_moments"]
 
 _FIRST_MJD = 10_000.0
 _NJY_ZERO_POINT = 31.4
@@ -208,6 +209,30 @@ def _some(names: Mapping[str, Any]) -> str:
         if first
         else "no columns"
     )
+
+
+def with_moments(table: StarTable, moments: Moments) -> StarTable:
+    """Give a table the moments that were measured from its stamps.
+
+    Parameters
+    ----------
+    table
+        Stars.
+    moments
+        Of the same stars, pixel^2.
+
+    Returns
+    -------
+    StarTable
+        With ixx, iyy, ixy, e1, e2, t of the stars; moments of the model stay, if they are in pixel^2 too.
+    """
+    shapes = {"ixx": moments.ixx, "iyy": moments.iyy, "ixy": moments.ixy}
+    shapes["e1"], shapes["e2"] = ellipticity(moments.ixx, moments.iyy, moments.ixy)
+    shapes["t"] = moments.ixx + moments.iyy
+    kept = dict(table.columns)
+    if table.size_unit != "pixel2":
+        kept = {name: values for name, values in kept.items() if not name.endswith("_psf")}
+    return StarTable({**kept, **shapes}, "pixel2", table.map_name, table.stamps, table.n_cut, len(table))
 
 
 class TableReader:
