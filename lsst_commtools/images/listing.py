@@ -14,7 +14,7 @@ from typing import Any
 from lsst_commtools.errors import NotFoundError, TableError
 from lsst_commtools.images.tags import MENU_ORDER, ImageTag, ImageType, parse_tag, sort_tags
 
-__all__ = ["Image", "Listing", "read_listing", "sample_listing"]
+__all__ = ["Image", "Listing", "parse_listing", "read_listing", "sample_listing"]
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _NO_TARGETS = (ImageType.ALIAS, ImageType.UNKNOWN)
@@ -206,7 +206,32 @@ def read_listing(path: Path | str, aliases: Collection[str] = ()) -> Listing:
         raise NotFoundError(f"There is no listing {str(path)!r}.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise TableError(f"The listing {str(path)!r} cannot be read: {error}.") from None
-    return Listing(_parse(text, str(path)), aliases)
+    return parse_listing(text, str(path), aliases)
+
+
+def parse_listing(text: str, label: str, aliases: Collection[str] = ()) -> Listing:
+    """Read a listing from text.
+
+    Parameters
+    ----------
+    text
+        In one of the forms of `read_listing`.
+    label
+        What to call it in errors.
+    aliases
+        Tags that count as aliases.
+
+    Returns
+    -------
+    Listing
+        Its tags.
+
+    Raises
+    ------
+    TableError
+        If it is in none of these forms.
+    """
+    return Listing(_parse(text, label), aliases)
 
 
 def _parse(text: str, label: str) -> dict[str, str | None]:
@@ -261,4 +286,4 @@ def sample_listing(aliases: Collection[str] = ()) -> Listing:
     text = (resources.files("lsst_commtools.images") / "data" / "sample_listing.json").read_text(
         encoding="utf-8"
     )
-    return Listing(_parse(text, "sample"), aliases)
+    return parse_listing(text, "sample", aliases)

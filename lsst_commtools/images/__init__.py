@@ -1,0 +1,104 @@
+"""Lab images: their tags, registries, a site's policy, who approved what, and what was tested on them."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lsst_commtools.images.approvals import Approval, ApprovalStore, ConfigurationState
+    from lsst_commtools.images.builds import BuildReport, judge_builds, read_builds
+    from lsst_commtools.images.checks import Finding, FindingKind
+    from lsst_commtools.images.compat import CompatMatrix, CompatResult, run_matrix
+    from lsst_commtools.images.filters import filter_tags
+    from lsst_commtools.images.lab import LabImages
+    from lsst_commtools.images.layers import ImageContents, PackageRequest, diff_contents, read_contents
+    from lsst_commtools.images.listing import Image, Listing, read_listing
+    from lsst_commtools.images.menu import MenuRow, make_menu
+    from lsst_commtools.images.phalanx import read_policy
+    from lsst_commtools.images.registry import Registry
+    from lsst_commtools.images.spellings import Spelling, convert_release
+    from lsst_commtools.images.store import SqlApprovals
+    from lsst_commtools.images.tags import ImageTag, ImageType, Version, format_tag, parse_tag, sort_tags
+
+_HOMES = {
+    "Approval": "approvals",
+    "ApprovalStore": "approvals",
+    "BuildReport": "builds",
+    "CompatMatrix": "compat",
+    "CompatResult": "compat",
+    "ConfigurationState": "approvals",
+    "Finding": "checks",
+    "FindingKind": "checks",
+    "Image": "listing",
+    "ImageContents": "layers",
+    "ImageTag": "tags",
+    "ImageType": "tags",
+    "LabImages": "lab",
+    "Listing": "listing",
+    "MenuRow": "menu",
+    "PackageRequest": "layers",
+    "Registry": "registry",
+    "Spelling": "spellings",
+    "SqlApprovals": "store",
+    "Version": "tags",
+    "convert_release": "spellings",
+    "diff_contents": "layers",
+    "filter_tags": "filters",
+    "format_tag": "tags",
+    "judge_builds": "builds",
+    "make_menu": "menu",
+    "parse_tag": "tags",
+    "read_builds": "builds",
+    "read_contents": "layers",
+    "read_listing": "listing",
+    "read_policy": "phalanx",
+    "run_matrix": "compat",
+    "sort_tags": "tags",
+}
+
+__all__ = [
+    "Approval",
+    "ApprovalStore",
+    "BuildReport",
+    "CompatMatrix",
+    "CompatResult",
+    "ConfigurationState",
+    "Finding",
+    "FindingKind",
+    "Image",
+    "ImageContents",
+    "ImageTag",
+    "ImageType",
+    "LabImages",
+    "Listing",
+    "MenuRow",
+    "PackageRequest",
+    "Registry",
+    "Spelling",
+    "SqlApprovals",
+    "Version",
+    "convert_release",
+    "diff_contents",
+    "filter_tags",
+    "format_tag",
+    "judge_builds",
+    "make_menu",
+    "parse_tag",
+    "read_builds",
+    "read_contents",
+    "read_listing",
+    "read_policy",
+    "run_matrix",
+    "sort_tags",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__
