@@ -276,6 +276,8 @@ def certify(
     )
     collection = calib_collection(camera)
     with butler.transaction():
-        butler.registry.decertify(collection, dataset_type, span, dataIds=[ref.dataId for ref in refs])
+        # The Butler cannot decertify a dataset type of which the collection never had any.
+        if dataset_type in butler.registry.getCollectionSummary(collection).dataset_types.names:
+            butler.registry.decertify(collection, dataset_type, span, dataIds=[ref.dataId for ref in refs])
         butler.registry.certify(collection, refs, span)
     return len(refs)

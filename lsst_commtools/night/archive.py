@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
 from lsst_commtools.errors import NotFoundError
 from lsst_commtools.ids import check_day_obs
 from lsst_commtools.instrument.cameras import Camera, get_camera
+from lsst_commtools.night.settings import newest_night, read_claim
 
 if TYPE_CHECKING:
     from lsst_commtools.site import Site
@@ -69,6 +70,54 @@ class Night:
                 f"The repository {repository} has no collection {', '.join(self.collections)}.",
                 advice="Has this night been processed? 'commtools repo holdings' shows what is there.",
             )
+
+    @classmethod
+    def find(
+        cls,
+        site: Site,
+        *,
+        work: str | Path = "",
+        repository: str | Path = "",
+        day_obs: int = 0,
+        instrument: str = "",
+        collection: str = "",
+    ) -> Self:
+        """Find a processed night from as much as a person wants to say.
+
+        Parameters
+        ----------
+        site
+            Says where nights are kept and which camera is meant by default.
+        work
+            Work folder of ``commtools night``; by default the one of that night, or else the newest.
+        repository
+            Butler repository, if it is not that of the work folder.
+        day_obs, instrument
+            The night; by default what the work folder says.
+        collection
+            Collection of the outputs, if it is not that of ``commtools night``.
+
+        Returns
+        -------
+        Night
+            The night.
+
+        Raises
+        ------
+        NotFoundError
+            If there is none such.
+        """
+        if repository:
+            return cls(site, repository, day_obs, instrument or site.data.instrument, collection)
+        folder = Path(work) if work else newest_night(site, day_obs, instrument)
+        claim = read_claim(folder)
+        return cls(
+            site,
+            folder / "repo",
+            day_obs or int(claim["day_obs"]),
+            instrument or str(claim["instrument"]),
+            collection,
+        )
 
     def visit_summaries(self) -> pd.DataFrame:
         """Read the summaries of all visits of the night.

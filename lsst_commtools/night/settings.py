@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from lsst_commtools.errors import InputError
+from lsst_commtools.errors import InputError, NotFoundError
 from lsst_commtools.ids import check_day_obs
 from lsst_commtools.instrument.cameras import Camera, get_camera
+from lsst_commtools.site import Site, commtools_home
 
-__all__ = ["NightSettings"]
+__all__ = ["NightSettings", "default_work", "newest_night", "read_claim"]
 
 _RECORD = "night.json"
 
@@ -110,3 +112,80 @@ class NightSettings:
             raise InputError(
                 f"The work folder {self.work} cannot be used: {error}.", advice="Give another --work folder."
             ) from None
+
+
+def _nights_folder(site: Site) -> Path:
+    return Path(site.data.work_folder).expanduser() if site.data.work_folder else commtools_home() / "nights"
+
+
+def default_work(site: Site, instrument: str, day_obs: int) -> Path:
+    """Name the work folder of a night where none is given.
+
+    Parameters
+    ----------
+    site
+        Its ``data.work_folder`` holds the nights; by default ``$COMMTOOLS_HOME/nights``.
+    instrument, day_obs
+        The night.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder, which need not exist.
+    """
+    return _nights_folder(site) / f"{get_camera(instrument).name}_{day_obs}"
+
+
+def read_claim(folder: Path) -> dict[str, Any]:
+    """Read which night a work folder holds.
+
+    Parameters
+    ----------
+    folder
+        The work folder.
+
+    Returns
+    -------
+    dict
+        ``day_obs``, ``instrument`` and ``origin``.
+
+    Raises
+    ------
+    NotFoundError
+        If the folder holds no night.
+    """
+    try:
+        claim = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
+        check_day_obs(claim["day_obs"])
+        get_camera(str(claim["instrument"]))
+    except (OSError, ValueError, KeyError, TypeError, LookupError):
+        raise NotFoundError(f"{folder} holds no night.", advice="Run 'commtools night' first.") from None
+    return dict(claim)
+
+
+def newest_night(site: Site, day_obs: int = 0, instrument: str = "") -> Path:
+    """Find the newest night that was processed here.
+
+    Parameters
+    ----------
+    site
+        Says where nights are kept.
+    day_obs, instrument
+        Only this night, or this camera; by default any.
+
+    Returns
+    -------
+    pathlib.Path
+        Its work folder.
+
+    Raises
+    ------
+    NotFoundError
+        If there is none.
+    """
+    folder = _nights_folder(site)
+    camera = get_camera(instrument).name if instrument else "*"
+    found = [path.parent for path in folder.glob(f"{camera}_{day_obs or '*'}/{_RECORD}")]
+    if not found:
+        raise NotFoundError(f"There is no processed night in {folder}.", advice="Run 'commtools night' first.")
+    return max(found, key=lambda path: (path / _RECORD).stat().st_mtime)

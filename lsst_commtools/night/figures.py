@@ -1,0 +1,3 @@
+"""Figures of a night."""
+def night_figures(summaries, visits, camera):
+    return []

@@ -1,0 +1,243 @@
+"""The stations of a night before it is judged: choose files, bring them in, ingest, calibrate, process."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lsst_commtools.errors import DataError, InputError
+from lsst_commtools.ids import day_obs_date
+from lsst_commtools.ingest.transfer import TransferRecord, find_raw_files, transfer_files
+from lsst_commtools.instrument.cameras import Camera
+from lsst_commtools.night.counts import Problem, file_of_image
+from lsst_commtools.night.settings import NightSettings
+
+if TYPE_CHECKING:
+    from lsst_commtools.ingest import IngestReport
+    from lsst_commtools.pipeline.outcomes import ProcessingReport
+
+__all__ = [
+    "Progress",
+    "bring_in",
+    "calibrate",
+    "choose_files",
+    "find_day_obs",
+    "ingest",
+    "ingest_problems",
+    "process",
+]
+
+Progress = Callable[[str, int, int], None]
+"""Called with the stage, the parts done and the parts in all."""
+
+
+def find_day_obs(folder: Path, camera: Camera) -> int:
+    """Tell which night a folder of raw files holds.
+
+    Parameters
+    ----------
+    folder
+        Where the raw files are.
+    camera
+        Files of other cameras do not count.
+
+    Returns
+    -------
+    int
+        The day_obs that all its files share.
+
+    Raises
+    ------
+    InputError
+        If there are no files of this camera, or files of several nights.
+    """
+    files = [file for file in (file_of_image(p.name, camera) for p in find_raw_files(folder)) if file]
+    nights = Counter(file.obs_id.day_obs for file in files)
+    if len(nights) == 1:
+        return next(iter(nights))
+    if not nights:
+        raise InputError(
+            f"No file in {folder} has the name of a raw file of {camera.name}.",
+            advice=f"Raw files are named as {camera.code}_O_20261120_000012_{camera.detectors[0].name}.fits; "
+            "give --instrument for another camera, or --day-obs.",
+        )
+    listed = ", ".join(f"{night} ({number} files)" for night, number in sorted(nights.items()))
+    raise InputError(f"{folder} holds several nights: {listed}.", advice="Choose one with --day-obs.")
+
+
+def choose_files(settings: NightSettings) -> list[Path]:
+    """List the files of the night.
+
+    Parameters
+    ----------
+    settings
+        The night.
+
+    Returns
+    -------
+    list of pathlib.Path
+        Files whose names say this night, and those whose names say nothing: they get their outcome at ingest.
+    """
+    chosen = []
+    for path in find_raw_files(settings.raw):
+        file = file_of_image(path.name, settings.camera)
+        if file is None or file.obs_id.day_obs == settings.day_obs:
+            chosen.append(path)
+    if not chosen:
+        raise InputError(f"{settings.raw} has no raw files of {settings.day_obs}.", advice="Is it another --day-obs?")
+    return chosen
+
+
+def bring_in(settings: NightSettings, files: Sequence[Path], progress: Progress) -> list[TransferRecord]:
+    """Transfer the night's files to its storage folder."""
+    return transfer_files(
+        settings.raw, settings.storage, files, progress=lambda done, total: progress("transfer", done, total)
+    )
+
+
+def ingest(settings: NightSettings, records: Sequence[TransferRecord], progress: Progress) -> IngestReport:
+    """Ingest what arrived into the night's repository, which is made where it is not there.
+
+    Parameters
+    ----------
+    settings
+        The night.
+    records
+        What arrived.
+    progress
+        Shows how far it is.
+
+    Returns
+    -------
+    IngestReport
+        One outcome for each file.
+    """
+    from lsst_commtools.ingest import Ingester, create_repository, ingest_refcat, open_repository, register_instrument
+
+    create_repository(settings.repository)
+    with open_repository(settings.repository, writeable=True) as butler:
+        register_instrument(butler, settings.camera)
+        if settings.reference is not None:
+            ingest_refcat(butler, sorted(settings.reference.glob("*.fits")))
+    return Ingester(settings.repository, settings.camera).ingest(
+        [settings.storage / record.path for record in records],
+        progress=lambda done, total: progress("ingest", done, total),
+    )
+
+
+def ingest_problems(report: IngestReport, settings: NightSettings) -> list[Problem]:
+    """Name the files that did not simply end in the repository.
+
+    Parameters
+    ----------
+    report
+        What became of each file.
+    settings
+        The night.
+
+    Returns
+    -------
+    list of Problem
+        In the order of the files.
+    """
+    from lsst_commtools.ingest import Outcome
+
+    kinds = {
+        Outcome.IDENTICAL_DUPLICATE: "duplicate",
+        Outcome.COLLISION: "collision",
+        Outcome.UNREADABLE: "unreadable-file",
+        Outcome.HEADER_REFUSED: "wrong-header",
+    }
+    problems = []
+    for file in report.files:
+        if file.outcome in kinds:
+            kind = "truncated-file" if "truncated" in file.reason else kinds[file.outcome]
+            problems.append(Problem(kind, file.reason, str(file.path.relative_to(settings.storage))))
+    return problems
+
+
+def calibrate(settings: NightSettings, progress: Progress) -> list[Problem]:
+    """Combine the night's biases and flats, and certify them for the night.
+
+    Parameters
+    ----------
+    settings
+        The night.
+    progress
+        Shows how far it is.
+
+    Returns
+    -------
+    list of Problem
+        Calibrations that could not be made.
+    """
+    from lsst_commtools.ingest import calib_run, certify, defaults_collection, open_repository
+    from lsst_commtools.pipeline import run_pipeline
+    from lsst_commtools.pipeline.run import CALIBRATION_PIPELINE
+
+    run = calib_run(settings.camera, str(settings.day_obs))
+    where = _where(settings, "exposure.observation_type IN ('bias', 'flat')")
+    report = run_pipeline(
+        settings.repository,
+        where,
+        run,
+        settings.processes,
+        lambda done, total, _: progress("calibrations", done, total),
+        pipeline=str(CALIBRATION_PIPELINE),
+        inputs=(defaults_collection(settings.camera),),
+    )
+    begin = dt.datetime.combine(day_obs_date(settings.day_obs), dt.time(12))
+    problems = _failures(report, "calibration-failed")
+    with open_repository(settings.repository, writeable=True) as butler:
+        for name in ("bias", "flat"):
+            try:
+                certify(butler, settings.camera, name, run, begin_tai=begin, end_tai=begin + dt.timedelta(days=1))
+            except DataError as error:
+                problems.append(Problem("no-calibration", f"There is no {name}: {error.message}", str(settings.day_obs)))
+    return problems
+
+
+def process(settings: NightSettings, progress: Progress) -> tuple[ProcessingReport, list[Problem]]:
+    """Run the pipeline on the night's visits.
+
+    Parameters
+    ----------
+    settings
+        The night.
+    progress
+        Shows how far it is.
+
+    Returns
+    -------
+    report : ProcessingReport
+        One outcome for each quantum.
+    problems : list of Problem
+        Quanta that failed or found no work.
+    """
+    from lsst_commtools.ingest import defaults_collection
+    from lsst_commtools.pipeline import run_pipeline
+
+    report = run_pipeline(
+        settings.repository,
+        _where(settings, "exposure.observation_type = 'science'"),
+        settings.output_collection,
+        settings.processes,
+        lambda done, total, _: progress("pipeline", done, total),
+        inputs=(defaults_collection(settings.camera),),
+    )
+    return report, _failures(report, "processing-failed")
+
+
+def _where(settings: NightSettings, more: str) -> str:
+    return f"instrument='{settings.camera.name}' AND exposure.day_obs={settings.day_obs} AND {more}"
+
+
+def _failures(report: ProcessingReport, kind: str) -> list[Problem]:
+    """A task that found no work counts as done for the framework, and as a problem here."""
+    return [
+        Problem(kind, f"{outcome.task}: {outcome.error or 'no work'}: {outcome.message}", outcome.where)
+        for outcome in (*report.failed, *report.no_work)
+    ]
