@@ -33,7 +33,10 @@ _COLUMNS = {
     "fwhm_arcsec": ("arcsec", "of the star's profile, before a fault of the visit"),
     "e1": ("", "(Ixx - Iyy) / (Ixx + Iyy)"),
     "e2": ("", "2 Ixy / (Ixx + Iyy)"),
-    "centroid_error_mas": ("mas", "what photon and read noise add to a Gaussian-weighted centroid, 1 sigma"),
+    "centroid_error_mas": (
+        "mas",
+        "what photon and read noise add to the centroid of adaptive moments, 1 sigma",
+    ),
     "jitter_ra_mas": ("mas", "added by the atmosphere, to the east on the tangent plane"),
     "jitter_dec_mas": ("mas", "added by the atmosphere, to the north on the tangent plane"),
 }
@@ -192,14 +195,15 @@ def centroid_error_mas(scene: Scene, plan: NightPlan) -> NDArray[np.float64]:
     Returns
     -------
     numpy.ndarray
-        Error of each coordinate, 1 sigma, for a centroid weighted with a Gaussian as wide as the star:
-        ``variance = s^2 / N + 8 pi s^4 B / N^2`` with N electrons on a noise of B electrons squared in each
-        pixel (King 1983, PASP 95, 163), s being the width that adaptive moments find.
+        Error of each coordinate, 1 sigma, of the centroid that adaptive moments give: N electrons on a noise of
+        B electrons squared in each pixel have ``variance = 1.98 s^2 / N + 1.315 x 8 pi s^4 B / N^2``, s being
+        the width of the weight. The factors are integrals over the profile; for a Gaussian they are 16/9 and 1.
     """
     scale = plan.camera.pixel_scale_arcsec
     sigma = HSM_FWHM_PER_FWHM * scene.fwhm_arcsec / scale / SIGMA_TO_FWHM
     noise = sky_electrons(plan, VISIT_EXPOSURE_S) + READ_NOISE_ELECTRON**2
-    variance = sigma**2 / scene.flux_electron + 8.0 * math.pi * sigma**4 * noise / scene.flux_electron**2
+    variance = 1.98 * sigma**2 / scene.flux_electron
+    variance += 1.315 * 8.0 * math.pi * sigma**4 * noise / scene.flux_electron**2
     error: NDArray[np.float64] = 1000.0 * scale * np.sqrt(variance)
     return error
 
