@@ -26,13 +26,23 @@ _SIMULATED_DAY_OBS = 20261120
 @click.option("--day-obs", metavar="YYYYMMDD", help="The night [default: that of the raw files].")
 @click.option("--instrument", metavar="NAME", help="ComCam or LATISS [default: the site's].")
 @click.option("--visits", type=click.IntRange(1, 1000), help="Visits of a simulated night [default: 6].")
-@click.option("--raw", type=click.Path(path_type=Path), help="Take the raw files of this folder instead of simulated ones.")
 @click.option(
-    "--reference", type=click.Path(path_type=Path), help="Folder of reference-catalogue shards [default: the site's]."
+    "--raw",
+    type=click.Path(path_type=Path),
+    help="Take the raw files of this folder instead of simulated ones.",
 )
-@click.option("--work", type=click.Path(path_type=Path), help="Folder of the night [default: below $COMMTOOLS_HOME].")
+@click.option(
+    "--reference",
+    type=click.Path(path_type=Path),
+    help="Folder of reference-catalogue shards [default: the site's].",
+)
+@click.option(
+    "--work", type=click.Path(path_type=Path), help="Folder of the night [default: below $COMMTOOLS_HOME]."
+)
 @click.option("--seed", type=click.IntRange(0), help="Seed of a simulated night [default: 1].")
-@click.option("--fault", "faults", multiple=True, metavar="NAME", help="Fault of a simulated night; may be repeated.")
+@click.option(
+    "--fault", "faults", multiple=True, metavar="NAME", help="Fault of a simulated night; may be repeated."
+)
 @click.pass_obj
 def command(
     context: Context,
@@ -58,9 +68,13 @@ def command(
         raw = Path(site.data.raw_folder).expanduser()
     with progress_bars() as bars:
         if raw is None:
-            settings = _simulate(site, night, instrument, work, visits or 6, 1 if seed is None else seed, faults, bars)
+            settings = _simulate(
+                site, night, instrument, work, visits or 6, 1 if seed is None else seed, faults, bars
+            )
         else:
-            told = [name for name, value in (("--visits", visits), ("--seed", seed), ("--fault", faults)) if value]
+            told = [
+                name for name, value in (("--visits", visits), ("--seed", seed), ("--fault", faults)) if value
+            ]
             if told:
                 raise InputError(f"{', '.join(told)} belong to a simulated night, not to one with --raw.")
             settings = _take(site, night, instrument, work, raw, reference)
@@ -130,7 +144,9 @@ def _take(
     beside = raw.parent / "refcat"
     reference = reference or told or (beside if beside.is_dir() else None)
     if reference is not None and not reference.is_dir():
-        raise InputError(f"There is no folder {reference}.", advice="Give the folder of the reference shards.")
+        raise InputError(
+            f"There is no folder {reference}.", advice="Give the folder of the reference shards."
+        )
     return NightSettings(
         day_obs=day_obs,
         instrument=camera.name,

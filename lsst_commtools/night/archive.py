@@ -55,7 +55,9 @@ class Night:
         self.day_obs = check_day_obs(day_obs)
         self._names = site.data
         wanted = [collections] if isinstance(collections, str) else list(collections)
-        self.collections = [name for name in wanted if name] or [f"{self.camera.name}/runs/night/{self.day_obs}"]
+        self.collections = [name for name in wanted if name] or [
+            f"{self.camera.name}/runs/night/{self.day_obs}"
+        ]
         try:
             self._butler = Butler.from_config(str(repository), writeable=False)
             known = set(self._butler.collections.query(self.collections))
@@ -63,7 +65,8 @@ class Night:
             known = set()
         except (FileNotFoundError, OSError) as error:
             raise NotFoundError(
-                f"There is no Butler repository at {repository}.", advice="Run 'commtools night', or name another."
+                f"There is no Butler repository at {repository}.",
+                advice="Run 'commtools night', or name another.",
             ) from error
         if not known:
             raise NotFoundError(

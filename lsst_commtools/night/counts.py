@@ -105,5 +105,7 @@ def images_by_name(names: Iterable[str], camera: Camera) -> Counter[ImageKey]:
     numbers |= {f"R00_{d.sensor}": d.id for d in camera.detectors if d.raft == "RXX"}
     found = (file_of_image(name, camera) for name in names)
     return Counter(
-        (file.obs_id.exposure_id, numbers[file.detector]) for file in found if file and file.detector in numbers
+        (file.obs_id.exposure_id, numbers[file.detector])
+        for file in found
+        if file and file.detector in numbers
     )

@@ -35,7 +35,9 @@ def diagnose_night(summaries: pd.DataFrame) -> list[Problem]:
     if summaries.empty:
         return []
     problems: list[Problem] = []
-    typical_fwhm_arcsec = float(np.nanmedian(summaries["fwhm_arcsec"])) if summaries["fwhm_arcsec"].notna().any() else np.nan
+    typical_fwhm_arcsec = (
+        float(np.nanmedian(summaries["fwhm_arcsec"])) if summaries["fwhm_arcsec"].notna().any() else np.nan
+    )
     for visit, rows in summaries.groupby("visit"):
         shape = _diagnose_shape(rows, typical_fwhm_arcsec)
         if shape is not None:
@@ -57,7 +59,10 @@ def _diagnose_shape(rows: pd.DataFrame, typical_fwhm_arcsec: float) -> tuple[str
         return "trailed-visit", f"All stars are drawn out: median ellipticity {ellipticity:.2f}."
     ratio = float(figures["fwhm_arcsec"]) / typical_fwhm_arcsec
     if figures["core_depth"] < DEFOCUSED_CORE_DEPTH:
-        return "defocused-visit", f"Stars are donuts: their middles have {figures['core_depth']:.2f} of the ring's light."
+        return (
+            "defocused-visit",
+            f"Stars are donuts: their middles have {figures['core_depth']:.2f} of the ring's light.",
+        )
     if ratio > DEFOCUSED_FWHM_RATIO:
         return "defocused-visit", f"Stars are {ratio:.1f} times as wide as in the rest of the night."
     return None

@@ -1,3 +1,5 @@
 """Figures of a night."""
+
+
 def night_figures(summaries, visits, camera):
     return []

@@ -27,7 +27,9 @@ def now_utc() -> str:
     return dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def collect_provenance(settings: NightSettings, records: Sequence[TransferRecord], started_utc: str) -> dict[str, str]:
+def collect_provenance(
+    settings: NightSettings, records: Sequence[TransferRecord], started_utc: str
+) -> dict[str, str]:
     """Collect what the night was made with.
 
     Parameters

@@ -98,7 +98,12 @@ def write_report(content: ReportContent) -> Path:
         provenance=list(content.provenance.items()),
         notebooks=[{"title": t, "href": _link(p, settings)} for t, p in content.notebooks.items()],
         limits=[
-            {"metric": name, "warning": f"{limit.design:g}", "bad": f"{limit.minimum:g}", "source": limit.source}
+            {
+                "metric": name,
+                "warning": f"{limit.design:g}",
+                "bad": f"{limit.minimum:g}",
+                "source": limit.source,
+            }
             for name, limit in content.limits.items()
         ],
         checksums=content.records,

@@ -107,7 +107,9 @@ def run_night(settings: NightSettings, site: Site, progress: Progress) -> NightR
     if calibration:
         problems += stages.calibrate(settings, progress)
     else:
-        problems.append(Problem("no-calibration", "The night has no bias or flat exposures.", str(settings.day_obs)))
+        problems.append(
+            Problem("no-calibration", "The night has no bias or flat exposures.", str(settings.day_obs))
+        )
     processing, failures = (None, []) if not science else stages.process(settings, progress)
     problems += failures
     images = _Images.collect(settings, records, ingested, processing, set(calibration))
@@ -149,8 +151,12 @@ def _exposures(settings: NightSettings) -> tuple[list[int], list[int]]:
     return science, [exposure for exposure, kind in kinds.items() if kind in ("bias", "dark", "flat")]
 
 
-def _judge(settings: NightSettings, site: Site, problems: list[Problem]) -> tuple[list[VisitVerdict], list[Any]]:
-    night = Night(site, settings.repository, settings.day_obs, settings.instrument, settings.output_collection)
+def _judge(
+    settings: NightSettings, site: Site, problems: list[Problem]
+) -> tuple[list[VisitVerdict], list[Any]]:
+    night = Night(
+        site, settings.repository, settings.day_obs, settings.instrument, settings.output_collection
+    )
     summaries = night.visit_summaries()
     if summaries.empty:
         return [], []
@@ -177,7 +183,11 @@ class _Images:
         processing: ProcessingReport | None,
         not_science: set[int],
     ) -> _Images:
-        named = {key for key in images_by_name((r.path for r in records), settings.camera) if key[0] not in not_science}
+        named = {
+            key
+            for key in images_by_name((r.path for r in records), settings.camera)
+            if key[0] not in not_science
+        }
         known = {
             (int(f.data_id["exposure"]), int(f.data_id["detector"]))
             for f in ingested.files
@@ -217,4 +227,3 @@ def _processed(processing: ProcessingReport) -> set[ImageKey]:
         for o in processing.outcomes
         if o.task == "astrometry" and o.status.value in ("succeeded", "existing")
     }
-

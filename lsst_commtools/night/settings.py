@@ -187,5 +187,7 @@ def newest_night(site: Site, day_obs: int = 0, instrument: str = "") -> Path:
     camera = get_camera(instrument).name if instrument else "*"
     found = [path.parent for path in folder.glob(f"{camera}_{day_obs or '*'}/{_RECORD}")]
     if not found:
-        raise NotFoundError(f"There is no processed night in {folder}.", advice="Run 'commtools night' first.")
+        raise NotFoundError(
+            f"There is no processed night in {folder}.", advice="Run 'commtools night' first."
+        )
     return max(found, key=lambda path: (path / _RECORD).stat().st_mtime)

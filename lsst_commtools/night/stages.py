@@ -87,7 +87,9 @@ def choose_files(settings: NightSettings) -> list[Path]:
         if file is None or file.obs_id.day_obs == settings.day_obs:
             chosen.append(path)
     if not chosen:
-        raise InputError(f"{settings.raw} has no raw files of {settings.day_obs}.", advice="Is it another --day-obs?")
+        raise InputError(
+            f"{settings.raw} has no raw files of {settings.day_obs}.", advice="Is it another --day-obs?"
+        )
     return chosen
 
 
@@ -115,7 +117,13 @@ def ingest(settings: NightSettings, records: Sequence[TransferRecord], progress:
     IngestReport
         One outcome for each file.
     """
-    from lsst_commtools.ingest import Ingester, create_repository, ingest_refcat, open_repository, register_instrument
+    from lsst_commtools.ingest import (
+        Ingester,
+        create_repository,
+        ingest_refcat,
+        open_repository,
+        register_instrument,
+    )
 
     create_repository(settings.repository)
     with open_repository(settings.repository, writeable=True) as butler:
@@ -194,9 +202,13 @@ def calibrate(settings: NightSettings, progress: Progress) -> list[Problem]:
     with open_repository(settings.repository, writeable=True) as butler:
         for name in ("bias", "flat"):
             try:
-                certify(butler, settings.camera, name, run, begin_tai=begin, end_tai=begin + dt.timedelta(days=1))
+                certify(
+                    butler, settings.camera, name, run, begin_tai=begin, end_tai=begin + dt.timedelta(days=1)
+                )
             except DataError as error:
-                problems.append(Problem("no-calibration", f"There is no {name}: {error.message}", str(settings.day_obs)))
+                problems.append(
+                    Problem("no-calibration", f"There is no {name}: {error.message}", str(settings.day_obs))
+                )
     return problems
 
 

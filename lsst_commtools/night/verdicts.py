@@ -66,7 +66,13 @@ class VisitVerdict:
                 "n_matched": int(v["n_matched"]),
                 **{
                     key: v[key]
-                    for key in ("ra_mad_mas", "dec_mad_mas", "pixel_scale_arcsec", "rotation_deg", "pointing_offset_arcsec")
+                    for key in (
+                        "ra_mad_mas",
+                        "dec_mad_mas",
+                        "pixel_scale_arcsec",
+                        "rotation_deg",
+                        "pointing_offset_arcsec",
+                    )
                 },
             },
             "psf": {
