@@ -145,7 +145,8 @@ def tangent_to_sky(
     """
     ra0, dec0 = np.radians(ra_deg), np.radians(dec_deg)
     across = np.cos(dec0) - eta * np.sin(dec0)
-    ra = np.degrees(ra0 + np.arctan2(xi, across)) % 360.0
+    # Twice, because a tiny negative angle modulo 360 rounds to 360.
+    ra = np.degrees(ra0 + np.arctan2(xi, across)) % 360.0 % 360.0
     dec = np.degrees(np.arctan2(np.sin(dec0) + eta * np.cos(dec0), np.hypot(across, xi)))
     return ra, dec
 
