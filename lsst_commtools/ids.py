@@ -12,6 +12,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from typing_extensions import override
+
 from lsst_commtools.errors import IdentifierError
 
 if TYPE_CHECKING:
@@ -289,6 +291,7 @@ class ObsId:
             check_seq_num(match["seq_num"]),
         )
 
+    @override
     def __str__(self) -> str:
         return f"{self.camera}_{self.controller}_{self.day_obs:08d}_{self.seq_num:06d}"
 
@@ -346,6 +349,7 @@ class FileId:
             )
         return cls(ObsId.parse(stem[: match.start("raft") - 1]), f"{match['raft']}_{match['sensor']}")
 
+    @override
     def __str__(self) -> str:
         return f"{self.obs_id}_{self.detector}"
 
@@ -397,5 +401,6 @@ class CscName:
             )
         return cls(match["name"], int(match["index"] or 0))
 
+    @override
     def __str__(self) -> str:
         return f"{self.name}:{self.index}" if self.index else self.name

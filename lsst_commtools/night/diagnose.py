@@ -43,12 +43,14 @@ def diagnose_night(summaries: pd.DataFrame) -> list[Problem]:
         if shape is not None:
             kind, what = shape
             problems.append(Problem(kind, what, f"visit {visit}"))
-        for row in rows.itertuples():
-            where = f"visit {visit}, detector {row.detector} ({row.detector_name})"
-            if row.bad_amplifiers:
-                problems.append(Problem("dead-amplifier", f"Amplifiers masked: {row.bad_amplifiers}.", where))
-            if row.failure and shape is None:
-                problems.append(Problem("not-measured", f"{row.failure}.", where))
+        for row in rows.to_dict("records"):
+            where = f"visit {visit}, detector {row['detector']} ({row['detector_name']})"
+            if row["bad_amplifiers"]:
+                problems.append(
+                    Problem("dead-amplifier", f"Amplifiers masked: {row['bad_amplifiers']}.", where)
+                )
+            if row["failure"] and shape is None:
+                problems.append(Problem("not-measured", f"{row['failure']}.", where))
     return problems
 
 

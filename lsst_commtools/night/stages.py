@@ -248,7 +248,7 @@ def _where(settings: NightSettings, more: str) -> str:
 
 
 def _failures(report: ProcessingReport, kind: str) -> list[Problem]:
-    """A task that found no work counts as done for the framework, and as a problem here."""
+    """List failures, and tasks without work: those count as done for the framework, and as a problem here."""
     return [
         Problem(kind, f"{outcome.task}: {outcome.error or 'no work'}: {outcome.message}", outcome.where)
         for outcome in (*report.failed, *report.no_work)

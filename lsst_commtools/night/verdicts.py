@@ -113,7 +113,8 @@ def judge_visit(rows: pd.DataFrame, limits: Mapping[str, Limit] = DEFAULT_LIMITS
     status = verdict.status
     if not measured.all():
         missing = rows.loc[~measured]
-        listed = ", ".join(f"{r.detector_name} ({r.failure or 'not measured'})" for r in missing.itertuples())
+        named = zip(missing["detector_name"], missing["failure"], strict=True)
+        listed = ", ".join(f"{name} ({failure or 'not measured'})" for name, failure in named)
         reasons.append(f"{len(missing)} of {len(rows)} detectors without figures: {listed}")
         status = worst([status, Status.WARNING])
     if (masked := rows["bad_amplifiers"].astype(bool)).any():
