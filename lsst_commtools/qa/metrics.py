@@ -390,6 +390,7 @@ def _measure_wcs(
         problems.append(f"no WCS: {error.message[0].lower()}{error.message[1:].rstrip('.')}")
         return
     measured.fit = fit
+    measured.stars.update(_sky_frame(fit, table))
     measured.stars.update(
         ra_residual_mas=fit.ra_residual_mas, dec_residual_mas=fit.dec_residual_mas, wcs_used=fit.used
     )
@@ -403,6 +404,16 @@ def _measure_wcs(
         problems.append(f"WCS of order {fit.order}: {fit.n_used} stars, too few to judge")
         return
     figures.update(_residual_figures(fit.ra_residual_mas[fit.used], fit.dec_residual_mas[fit.used]))
+
+
+def _sky_frame(fit: WcsFit, table: StarTable) -> dict[str, NDArray[Any]]:
+    """Give positions by the fit, and the axis of the ellipticity in the plane of east and north."""
+    columns = dict(zip(("ra_fit", "dec_fit"), fit.pixel_to_sky(table["x"], table["y"]), strict=True))
+    if table.has("e1", "e2"):
+        angle = 0.5 * np.arctan2(table["e2"], table["e1"])
+        east, north = fit.cd_deg @ np.stack([np.cos(angle), np.sin(angle)])
+        columns["whisker_angle_sky_rad"] = np.arctan2(north, east)
+    return columns
 
 
 def _order(n_stars: int, order: int | None) -> int:
