@@ -149,9 +149,7 @@ def begin_of(header: Mapping[str, Any], instrument: str) -> dt.datetime:
         and header.get("DATE-OBS")
         and header.get("DATE-OBS") == header.get("DATE-TRG")
     ):
-        end = parse_time(header.get("MJD-OBS"), scale or "UTC") or parse_time(
-            header["DATE-OBS"], scale or "UTC"
-        )
+        end = parse_time(header.get("MJD-OBS"), scale) or parse_time(header["DATE-OBS"], scale)
         if end is not None:
             return end - dt.timedelta(seconds=number(header, "EXPTIME") or 0.0)
     for key in ("MJD-BEG", "DATE-BEG", "MJD-OBS", "DATE-OBS", "MJD", "DATE"):

@@ -33,6 +33,7 @@ _CODE_OF_INSTRUMENT = {
     "LATISS": "AT", "LSSTComCam": "CC", "LSSTComCamSim": "CC", "LSSTCam": "MC", "LSST-TS8": "TS",
 }  # fmt: skip
 _PASCALS_ABOVE = 10_000.0  # no pressure on Earth is that high in hPa, none at 2660 m that low in Pa
+_LONGEST_EXPOSURE_S = 86_400.0
 _ON_TELESCOPE_FROM = dt.datetime(2025, 3, 1)  # noqa: DTZ001  LSSTCam on the mountain; TAI has no time zone
 _LATISS_ON_SKY_FROM = dt.datetime(2020, 1, 1)  # noqa: DTZ001
 # TS8 sequence numbers were not unique before; exposure ids are the time of observation there.
@@ -387,7 +388,7 @@ def _end(header: dict[str, Any], begin_tai: dt.datetime, exposure: float | None)
     end = parse_time(header.get("DATE-END"), text(header, "TIMESYS"))
     if end is not None and end >= begin_tai:
         return end
-    return begin_tai + dt.timedelta(seconds=max(exposure or 0.0, 0.0))
+    return begin_tai + dt.timedelta(seconds=min(max(exposure or 0.0, 0.0), _LONGEST_EXPOSURE_S))
 
 
 def _can_see_sky(
