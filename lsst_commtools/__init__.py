@@ -9,12 +9,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lsst_commtools.night import Night
     from lsst_commtools.procedure import Procedure
     from lsst_commtools.site import Site
 
-__all__ = ["Procedure", "Site"]
+__all__ = ["Night", "Procedure", "Site"]
 
-_HOMES = {"Procedure": "lsst_commtools.procedure", "Site": "lsst_commtools.site"}
+_HOMES = {
+    "Night": "lsst_commtools.night",
+    "Procedure": "lsst_commtools.procedure",
+    "Site": "lsst_commtools.site",
+}
 
 
 def __getattr__(name: str) -> Any:

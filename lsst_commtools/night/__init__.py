@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lsst_commtools.night.archive import Night
     from lsst_commtools.night.counts import Counts, Problem
-    from lsst_commtools.night.figures import night_figures
+    from lsst_commtools.night.diagnose import diagnose_night
+    from lsst_commtools.night.figures import night_figures, visit_figures
     from lsst_commtools.night.run import NightResult, run_night
     from lsst_commtools.night.settings import NightSettings, default_work, newest_night
     from lsst_commtools.night.stages import find_day_obs
@@ -22,12 +23,14 @@ __all__ = [
     "Problem",
     "VisitVerdict",
     "default_work",
+    "diagnose_night",
     "find_day_obs",
     "judge_night",
     "judge_visit",
     "newest_night",
     "night_figures",
     "run_night",
+    "visit_figures",
 ]
 
 _HOMES = {
@@ -38,12 +41,14 @@ _HOMES = {
     "Problem": "counts",
     "VisitVerdict": "verdicts",
     "default_work": "settings",
+    "diagnose_night": "diagnose",
     "find_day_obs": "stages",
     "judge_night": "verdicts",
     "judge_visit": "verdicts",
     "newest_night": "settings",
     "night_figures": "figures",
     "run_night": "run",
+    "visit_figures": "figures",
 }
 
 
