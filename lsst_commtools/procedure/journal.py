@@ -7,6 +7,7 @@ from typing import Any
 
 from lsst_commtools.procedure.identity import host_name, user_name
 from lsst_commtools.procedure.ledger import Ledger
+from lsst_commtools.procedure.redact import Redactor
 from lsst_commtools.procedure.values import Event, Kind, plain
 
 __all__ = ["Journal"]
@@ -23,12 +24,17 @@ class Journal:
         Name of the run.
     attempt
         Number of the attempt, written into each event.
+    redactor
+        Keeps secrets out, by default those of this process.
     """
 
-    def __init__(self, ledger: Ledger, run: str, attempt: int = 1) -> None:
+    def __init__(
+        self, ledger: Ledger, run: str, attempt: int = 1, *, redactor: Redactor | None = None
+    ) -> None:
         self.ledger = ledger
         self.run = run
         self.attempt = attempt
+        self._redactor = redactor or Redactor.of_environment()
 
     def note(self, kind: Kind, **data: Any) -> Event:
         """Write an event.
@@ -45,7 +51,7 @@ class Journal:
         Event
             As it was written.
         """
-        values = {"attempt": self.attempt, **plain(data)}
+        values = {"attempt": self.attempt, **self._redactor.value(plain(data))}
         return self.ledger.add(self.run, kind, values, who=user_name(), host=host_name(), pid=os.getpid())
 
     def events(self) -> list[Event]:

@@ -49,6 +49,7 @@ class CellStatus(enum.StrEnum):
     FAILED = "failed"
     NOT_RUN = "not-run"
     INTERRUPTED = "interrupted"
+    RUNNING = "running"
 
 
 class Kind(enum.StrEnum):
