@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,6 +21,7 @@ __all__ = ["MeasureSettings", "Measurement", "measure_image"]
 
 _HIDDEN = int(MaskPlane.BAD | MaskPlane.NO_DATA | MaskPlane.SAT | MaskPlane.CR)
 _FWHM_TO_SIGMA = 1.0 / 2.3548
+_RING_EDGES_FWHM = (0.25, 0.4, 0.55, 0.7, 0.85, 1.0)
 _STARS_FOR_ORDER = ((2, 24), (1, 8), (0, 1))
 
 
@@ -63,7 +65,7 @@ class Measurement:
     extended
         1 wider than the PSF, 0 not, NaN unknown.
     core_depth
-        Mean light in the middle of the PSF stars over their brightest pixel.
+        Light in the middle of the PSF stars over that of their brightest ring: above 1, except in donuts.
     failure
         Why there is no PSF model; empty if there is one.
     """
@@ -106,13 +108,19 @@ def _measure_bright(
 
 
 def _core_depth(subtracted: NDArray[np.float32], sources: Sources, stars: NDArray[np.bool_]) -> float:
-    """Tell donuts, which are dark in the middle, from stars."""
+    """Tell donuts, which are dark in the middle, from stars, which are brighter there than in any ring."""
     brightest = np.flatnonzero(stars)[:50]
-    if not brightest.size:
+    if not brightest.size or not np.isfinite(sources.fwhm_pixel):
         return float("nan")
-    radius = 1.5
-    core, _, _ = sep.sum_circle(subtracted, sources.x[brightest], sources.y[brightest], radius)
-    return median(core / (np.pi * radius**2) / sources.peak[brightest])
+    x, y = sources.x[brightest], sources.y[brightest]
+    edges = np.maximum(sources.fwhm_pixel, 2.0) * np.array(_RING_EDGES_FWHM)
+    core, _, _ = sep.sum_circle(subtracted, x, y, edges[0])
+    core /= np.pi * edges[0] ** 2
+    rings = [
+        sep.sum_circann(subtracted, x, y, inner, outer)[0] / (np.pi * (outer**2 - inner**2))
+        for inner, outer in itertools.pairwise(edges)
+    ]
+    return median(core / np.max(rings, axis=0))
 
 
 def measure_image(

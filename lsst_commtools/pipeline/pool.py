@@ -21,6 +21,17 @@ from lsst_commtools.pipeline.worker import Job, WorkOrder, execute_jobs, open_ex
 __all__ = ["LocalWorker", "WorkerPool", "Workers"]
 
 _GOODBYE_SECONDS = 20.0
+# What the tasks and the Butler import when they first need it; what is missing is skipped by the server process.
+_PRELOADED = (
+    "lsst_commtools.pipeline.worker",
+    "lsst_commtools.instrument.formatters",
+    "lsst.daf.butler.formatters.parquet",
+    "lsst.daf.butler.formatters.logs",
+    "astropy.table",
+    "astropy.wcs",
+    "galsim",
+    "scipy.spatial",
+)
 
 
 class Workers(Protocol):
@@ -124,7 +135,7 @@ class WorkerPool:
         self._order = order
         self._number = processes
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["lsst_commtools.pipeline.worker"])
+        self._context.set_forkserver_preload(list(_PRELOADED))
         self._seats: list[_Seat] = []
         self._ready: deque[tuple[int, QuantumOutcome]] = deque()
 

@@ -7,8 +7,10 @@ builds on it.
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -97,8 +99,8 @@ def run_pipeline(
 
 
 def _open(repository: str, inputs: tuple[str, ...], output_run: str) -> tuple[Butler, tuple[str, ...], bool]:
-    from lsst.daf.butler import Butler, CollectionType
-    from lsst.daf.butler.registry import MissingCollectionError
+    """Open the repository, and say what to read and whether the output run is empty."""
+    from lsst.daf.butler import Butler, CollectionType, MissingCollectionError
 
     try:
         butler = Butler.from_config(repository, writeable=True)
@@ -110,14 +112,16 @@ def _open(repository: str, inputs: tuple[str, ...], output_run: str) -> tuple[Bu
             f"The repository {repository} has no input collections.", advice="Ingest raw files first."
         )
     try:
-        known = {info.name: info.type for info in butler.collections.query_info(collections)}
-        is_new = not butler.collections.query(output_run) or not butler.query_all_datasets(
-            output_run, find_first=False, limit=1
-        )
+        butler.collections.query_info(collections)
     except MissingCollectionError as error:
-        raise InputError(f"A collection is missing: {error}.") from error
-    if known.get(output_run, CollectionType.RUN) is not CollectionType.RUN:
-        raise InputError(f"{output_run} is not a RUN collection.")
+        raise InputError(f"A collection to read is missing: {error}") from error
+    is_new = True
+    with contextlib.suppress(MissingCollectionError):
+        if butler.collections.get_info(output_run).type is not CollectionType.RUN:
+            raise InputError(
+                f"{output_run} is not a RUN collection.", advice="Give the name of a run or a new one."
+            )
+        is_new = not butler.query_all_datasets(output_run, find_first=False, limit=1)
     return butler.clone(collections=collections, run=output_run), collections, is_new
 
 
@@ -142,7 +146,10 @@ def _make_plan(butler: Butler, pipeline: str, data_query: str, order: WorkOrder)
     graph.pipeline_graph.register_dataset_types(butler)
     graph.write_init_outputs(butler, skip_existing=True)
     graph.write_configs(butler)
-    graph.write_packages(butler)
+    with _without_warnings_of(
+        "lsst.utils.packages"
+    ):  # it misses eups, which nobody has outside the observatory
+        graph.write_packages(butler)
     done = frozenset() if order.is_new else _find_done(butler, graph, order.output_run)
     graph.build_execution_quanta()
     network = graph.quantum_only_xgraph
@@ -152,6 +159,17 @@ def _make_plan(butler: Butler, pipeline: str, data_query: str, order: WorkOrder)
         data_id = dict(told["quantum"].dataId.required)
         jobs[node] = Job(told["task_label"], data_id, told["pipeline_node"], told["quantum"], node)
     return _Plan(jobs, tuple(graph), {node: tuple(network.predecessors(node)) for node in graph}, done)
+
+
+@contextlib.contextmanager
+def _without_warnings_of(name: str) -> Iterator[None]:
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _find_done(butler: Butler, graph: Any, output_run: str) -> frozenset[Any]:
@@ -173,7 +191,7 @@ def _find_done(butler: Butler, graph: Any, output_run: str) -> frozenset[Any]:
 
 def _execute(plan: _Plan, pool: Any, progress: Progress | None) -> dict[Any, QuantumOutcome]:
     stale = find_stale(plan.order, plan.predecessors, plan.done)
-    schedule = Schedule(stale, plan.predecessors)
+    schedule = Schedule(stale, plan.predecessors, lambda node: _image_first(plan.jobs[node].data_id))
     running: dict[int, tuple[Portion[Any], list[Any]]] = {}
     outcomes = {
         node: plan.jobs[node].outcome(QuantumStatus.EXISTING) for node in plan.order if node not in set(stale)
@@ -192,3 +210,8 @@ def _execute(plan: _Plan, pool: Any, progress: Progress | None) -> dict[Any, Qua
             schedule.finish(portion)
         if progress is not None:
             progress(len(outcomes), len(plan.order), outcome)
+
+
+def _image_first(data_id: Mapping[str, int | str]) -> tuple[int, int]:
+    """Sort by exposure and then detector, so that visits are complete one after another."""
+    return int(data_id.get("exposure", data_id.get("visit", 0))), int(data_id.get("detector", 0))

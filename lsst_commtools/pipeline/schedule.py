@@ -7,9 +7,9 @@ therefore never reaches another detector, and the visit is still summed up.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 __all__ = ["Portion", "Schedule", "find_stale"]
 
@@ -72,9 +72,16 @@ class Schedule(Generic[Node]):
     predecessors
         Quantum to the quanta whose outputs it reads; those that do not run are ignored, but count for what is a
         gathering quantum.
+    rank
+        Sorts the portions by their first quanta; by default they keep their order.
     """
 
-    def __init__(self, order: Sequence[Node], predecessors: Mapping[Node, Collection[Node]]) -> None:
+    def __init__(
+        self,
+        order: Sequence[Node],
+        predecessors: Mapping[Node, Collection[Node]],
+        rank: Callable[[Node], Any] | None = None,
+    ) -> None:
         place: dict[Node, int] = {}
         members: list[list[Node]] = []
         for node in order:
@@ -99,7 +106,11 @@ class Schedule(Generic[Node]):
             )
             for number, nodes in enumerate(members)
         )
-        self._waiting = {portion.number: set(portion.waits_for) for portion in self.portions}
+        if rank is not None:
+            ranked = sorted(self.portions, key=lambda portion: rank(portion.nodes[0]))
+        else:
+            ranked = list(self.portions)
+        self._waiting = {portion.number: set(portion.waits_for) for portion in ranked}
 
     def take(self) -> Portion[Node] | None:
         """Take the next portion that is ready.
@@ -109,7 +120,7 @@ class Schedule(Generic[Node]):
         Portion or None
             None if nothing is ready now.
         """
-        # A summary becomes ready late; taking the last ready one first shows each visit as soon as it is complete.
+        # A summary becomes ready late; taken before other images, it shows each visit as soon as that is complete.
         ready = [number for number, waits in self._waiting.items() if not waits]
         if not ready:
             return None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["StarSettings", "choose_reserved", "find_extended", "select_psf_stars"]
+__all__ = ["StarSettings", "choose_brightest", "choose_reserved", "find_extended", "select_psf_stars"]
 
 _MAD_TO_SIGMA = 1.4826
 
@@ -47,6 +47,38 @@ def _half_sample_mode(values: NDArray[np.float64]) -> float:
     return float(np.median(ordered))
 
 
+def choose_brightest(
+    snr: NDArray[np.float64], good: NDArray[np.bool_], *, bright: float, least: float, wanted: int
+) -> NDArray[np.bool_]:
+    """Choose the stars above a signal to noise; where they are too few, fainter ones complete them.
+
+    Parameters
+    ----------
+    snr
+        Signal to noise of each source.
+    good
+        Those that may be chosen.
+    bright
+        All above are chosen.
+    least
+        None below is chosen.
+    wanted
+        How many are enough.
+
+    Returns
+    -------
+    ndarray of bool
+        True where chosen.
+    """
+    chosen = good & (snr >= bright)
+    if chosen.sum() >= wanted:
+        return chosen
+    chosen = good & (snr >= least)
+    if chosen.sum() > wanted:
+        chosen &= snr >= np.sort(snr[chosen])[-wanted]
+    return chosen
+
+
 def select_psf_stars(
     size: NDArray[np.float64],
     snr: NDArray[np.float64],
@@ -73,12 +105,9 @@ def select_psf_stars(
     """
     settings = settings or StarSettings()
     measured = clean & np.isfinite(size) & (size > 0)
-    bright = measured & (snr >= settings.minimum_snr)
-    if bright.sum() < settings.wanted_stars:
-        bright = measured & (snr >= settings.least_snr)
-        if bright.sum() > settings.wanted_stars:
-            faintest = np.sort(snr[bright])[-settings.wanted_stars]
-            bright &= snr >= faintest
+    bright = choose_brightest(
+        snr, measured, bright=settings.minimum_snr, least=settings.least_snr, wanted=settings.wanted_stars
+    )
     if bright.sum() < 3:
         return bright
     centre = _half_sample_mode(size[bright])

@@ -7,19 +7,26 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from astropy.io.fits import Header
 from numpy.typing import NDArray
 
-from lsst_commtools.instrument.cameras import Camera, Detector
+from lsst_commtools.errors import DataError
+from lsst_commtools.instrument.cameras import PIXEL_MM, Camera, Detector
 from lsst_commtools.pipeline.astrometry import AstrometrySolution
 from lsst_commtools.pipeline.schema import SUMMARY_COLUMNS, make_table, table_arrays, table_notes
+from lsst_commtools.qa.projection import sky_to_tangent
 from lsst_commtools.qa.shapes import ellipticity, fwhm_from_moments
 from lsst_commtools.qa.statistics import mad, median
+from lsst_commtools.qa.wcs import fit_tan_polynomial
 
 __all__ = ["gather_visit", "missing_detector", "summarise_detector"]
 
 _INTRINSIC_E = 0.01  # keeps a few very bright stars from deciding the mean alone
 _E_NOISE = 2.0  # an ellipticity's noise is about this over the signal to noise
 _LEAST_RESERVED = 3
+_LEAST_DETECTORS = 5  # an affine map takes three; without more there is nothing to tell a wrong one
+_FIELD_CLIP = 6.0
+_RADIANS_PER_ARCSEC = np.pi / 648_000.0
 
 
 def _missing_row() -> dict[str, Any]:
@@ -198,4 +205,41 @@ def gather_visit(
             rows[detector.id] = missing_detector(
                 visit, detector, failure, band=band, physical_filter=physical_filter
             )
+    _add_field(rows, camera)
     return _to_table([rows[number] for number in sorted(rows)])
+
+
+def _add_field(rows: dict[int, dict[str, Any]], camera: Camera) -> None:
+    """Find scale and rotation of the whole field from the places of the detectors on the sky.
+
+    The arm is the focal plane's and not one detector's, so both are known 10 to 100 times better than from a single
+    detector. Away from the field's middle a pixel of the tangent plane is cos^1.5 of the distance smaller on the sky.
+    """
+    solved = [number for number, row in rows.items() if row["wcs"]]
+    if len(solved) < _LEAST_DETECTORS:
+        return
+    places = [camera.detector(number) for number in solved]
+    # The pipeline's WCS have their tangent point in the middle of the detector.
+    sky = np.array([_tangent_point(rows[number]["wcs"]) for number in solved])
+    try:
+        fit = fit_tan_polynomial(
+            [place.x_mm / PIXEL_MM for place in places],
+            [place.y_mm / PIXEL_MM for place in places],
+            sky[:, 0],
+            sky[:, 1],
+            order=1,
+            crpix=(0.0, 0.0),
+            clip_sigma=_FIELD_CLIP,
+        )
+    except DataError:
+        return
+    for number, (ra, dec) in zip(solved, sky, strict=True):
+        xi, eta = sky_to_tangent([ra], [dec], fit.crval)
+        distance = np.arctan(np.hypot(xi[0], eta[0]) * _RADIANS_PER_ARCSEC)
+        rows[number]["field_pixel_scale_arcsec"] = float(fit.pixel_scale_arcsec * np.cos(distance) ** 1.5)
+        rows[number]["field_rotation_deg"] = fit.rotation_deg
+
+
+def _tangent_point(wcs: str) -> tuple[float, float]:
+    header = Header.fromstring(wcs, sep="\n")
+    return float(header["CRVAL1"]), float(header["CRVAL2"])

@@ -26,6 +26,7 @@ from lsst_commtools.pipeline.astrometry import (
     solve_astrometry,
 )
 from lsst_commtools.pipeline.schema import table_arrays, table_notes
+from lsst_commtools.pipeline.stars import choose_brightest
 from lsst_commtools.pipeline.summary import summarise_detector
 from lsst_commtools.pipeline.tables import add_astrometry
 
@@ -77,7 +78,13 @@ class AstrometryConfig(pipe_base.PipelineTaskConfig, pipelineConnections=Astrome
     max_shift_arcsec = pex_config.Field[float](
         default=AstrometrySettings.max_shift_arcsec, doc="Largest pointing error that is looked for, arcsec."
     )
-    least_snr = pex_config.Field[float](default=15.0, doc="Fainter stars do not take part.")
+    bright_snr = pex_config.Field[float](
+        default=50.0, doc="Signal to noise above which a star's own noise is small beside the atmosphere's."
+    )
+    least_snr = pex_config.Field[float](
+        default=15.0, doc="Signal to noise down to which fainter stars complete too few bright ones."
+    )
+    wanted_stars = pex_config.Field[int](default=60, doc="How many bright stars are enough.")
     reference_flux = pex_config.Field[str](
         default="phot_g_mean_flux", doc="Flux column of the reference catalogue, nJy."
     )
@@ -187,9 +194,13 @@ class AstrometryTask(pipe_base.PipelineTask):
         shape = (int(notes["shape"][0]), int(notes["shape"][1]))
         columns = table_arrays(initial)
         flags = ("pixelFlags_saturated", "pixelFlags_edge", "pixelFlags_cr", "deblend_blended")
-        usable = columns["snr"] >= self.config.least_snr
-        for flag in flags:
-            usable &= ~columns[flag]
+        usable = choose_brightest(
+            columns["snr"],
+            ~np.any([columns[flag] for flag in flags], axis=0),
+            bright=self.config.bright_snr,
+            least=self.config.least_snr,
+            wanted=self.config.wanted_stars,
+        )
         settings = AstrometrySettings(order=self.config.order, max_shift_arcsec=self.config.max_shift_arcsec)
         try:
             nominal = nominal_wcs(notes["pointing"], camera, detector, shape)

@@ -10,6 +10,7 @@ from typing import Any
 import lsst.pex.config as pex_config
 import lsst.pipe.base as pipe_base
 import lsst.pipe.base.connectionTypes as cT
+from astropy.time import Time
 from typing_extensions import override
 
 from lsst_commtools.instrument.images import CalibratedImage, MaskPlane, RawImage
@@ -127,7 +128,7 @@ def _pointing(record: Any) -> dict[str, Any]:
     ):
         if value is not None and math.isfinite(value):
             cards[key] = float(value)
-    timespan = record.timespan
-    if timespan is not None and timespan.isBounded():
-        cards["MJD-MID"] = 0.5 * float(timespan.begin.tai.mjd + timespan.end.tai.mjd)
+    begin, end = (getattr(record.timespan, bound, None) for bound in ("begin", "end"))
+    if isinstance(begin, Time) and isinstance(end, Time):
+        cards["MJD-MID"] = 0.5 * float(begin.tai.mjd + end.tai.mjd)
     return cards
