@@ -22,6 +22,9 @@ class Backend(Protocol):
     def listen(self, csc: CscName) -> None:
         """Have log messages and error codes written on the board."""
 
+    def check_name(self, csc: CscName) -> None:
+        """Raise if there is known to be no CSC of this name, whatever its index."""
+
     def check_command(self, csc: CscName, command: str, parameters: Mapping[str, Any]) -> None:
         """Raise if the CSC has no such command or parameter, or if the user may not command."""
 

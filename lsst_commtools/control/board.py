@@ -22,6 +22,7 @@ LOST_BEATS = 2
 """Beats lost one after the other from which a CSC counts as dead; one alone may be late."""
 
 _LOG_LENGTH = 1000
+_HISTORY_LENGTH = 100
 
 
 class Board:
@@ -32,7 +33,7 @@ class Board:
 
     def __init__(self) -> None:
         self._news = threading.Condition()
-        self._states: dict[CscName, StateSample] = {}
+        self._states: dict[CscName, deque[StateSample]] = defaultdict(lambda: deque(maxlen=_HISTORY_LENGTH))
         self._heartbeats: dict[CscName, Heartbeat] = {}
         self._logs: dict[CscName, deque[LogMessage]] = defaultdict(lambda: deque(maxlen=_LOG_LENGTH))
         self._streams: dict[tuple[str, int, str], Any] = {}
@@ -52,10 +53,10 @@ class Board:
             Whether it is news; a repeat or an older sample changes nothing.
         """
         with self._news:
-            known = self._states.get(csc)
-            if known is not None and sample.stamp <= known.stamp:
+            known = self._states[csc]
+            if known and sample.stamp <= known[-1].stamp:
                 return False
-            self._states[csc] = sample
+            known.append(sample)
             self._news.notify_all()
             return True
 
@@ -125,7 +126,31 @@ class Board:
             None if none was heard.
         """
         with self._news:
-            return self._states.get(csc)
+            known = self._states.get(csc)
+            return known[-1] if known else None
+
+    def states_since(self, csc: CscName, before: StateSample | None) -> tuple[SummaryState, ...]:
+        """Give the states that a CSC went through.
+
+        Parameters
+        ----------
+        csc
+            The CSC.
+        before
+            Sample to begin after; None for all that were heard.
+
+        Returns
+        -------
+        tuple of SummaryState
+            In order, without repeats.
+        """
+        with self._news:
+            states: list[SummaryState] = [] if before is None else [before.state]
+            for sample in self._states.get(csc, ()):
+                is_news = before is None or sample.stamp > before.stamp
+                if is_news and (not states or states[-1] is not sample.state):
+                    states.append(sample.state)
+            return tuple(states if before is None else states[1:])
 
     def alive(self, csc: CscName) -> bool | None:
         """Tell whether a CSC's heart beats.
@@ -182,7 +207,7 @@ class Board:
         """
         with self._news:
             now_s = time.monotonic()
-            sample, beat = self._states.get(csc), self._heartbeats.get(csc)
+            sample, beat = self.state_sample(csc), self._heartbeats.get(csc)
             reported = SummaryState.UNKNOWN if sample is None else sample.state
             alive = self._alive(beat, now_s)
             evident = alive is True or (alive is False and reported is SummaryState.OFFLINE)

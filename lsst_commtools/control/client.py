@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import SecretStr
 
 from lsst_commtools.control.backend import Backend
-from lsst_commtools.control.change import Patience, carry_out, confirm, observe
+from lsst_commtools.control.change import Change
 from lsst_commtools.control.love import LoveBackend
 from lsst_commtools.control.messages import TAI_MINUS_UTC_S
 from lsst_commtools.control.plan import Plan, Via, plan_change
@@ -21,8 +22,9 @@ from lsst_commtools.control.queue import ScriptQueue
 from lsst_commtools.control.scripts import QUEUE_INDICES, SET_SUMMARY_STATE, summary_state_config
 from lsst_commtools.control.session import LoveSession
 from lsst_commtools.control.states import SummaryState, parse_target
+from lsst_commtools.control.steps import Patience, evident_state, observe
 from lsst_commtools.control.values import CscState, LogMessage, Outcome, Stamp
-from lsst_commtools.errors import CommtoolsError, InputError, NotFoundError, RefusedError, SiteError, UnknownOutcomeError
+from lsst_commtools.errors import CommtoolsError, InputError, RefusedError, SiteError
 from lsst_commtools.ids import CscName
 from lsst_commtools.site.stand_ins import stand_in
 
@@ -59,7 +61,8 @@ def connect_love(site: Site) -> LoveBackend:
     if not url:
         if site.real:
             raise SiteError(
-                f"The site {site.name!r} has no LOVE.", advice="Set love.url and love.user, or COMMTOOLS_LOVE_URL."
+                f"The site {site.name!r} has no LOVE.",
+                advice="Set love.url and love.user, or COMMTOOLS_LOVE_URL.",
             )
         service = stand_in("love")
         url, user = service.url, user or service.user
@@ -173,7 +176,8 @@ class Control:
         """
         csc, target = CscName.parse(name), parse_target(state)
         queue = self._queue_name(csc) if via == "queue" else ""
-        seen = self._evident(csc)
+        observe(self._backend, [csc], self._patience.observe_s)
+        seen = evident_state(self._backend, csc)
         plan = plan_change(csc, seen.state, target, override=override, reload=reload)
         return replace(plan, via=via, queue=queue)
 
@@ -207,7 +211,7 @@ class Control:
         Raises
         ------
         CommtoolsError
-            If it did not happen, or could not be observed; its ``outcome`` attribute tells how far it got.
+            If it did not happen, or could not be observed.
         """
         outcome = self.set_states({name: state}, override=override, via=via, reload=reload)[name]
         if outcome.error is not None:
@@ -248,13 +252,16 @@ class Control:
             raise InputError("The same CSC is named twice.", changed="Nothing was sent.")
         for _, csc, _ in wanted:
             self._check_allowed(csc)
-        started_s = time.monotonic()
+        queues = {csc: self._queue_name(csc) for _, csc, _ in wanted} if via == "queue" else {}
+        changes = [
+            Change(self._backend, self._patience, csc, target, override=override, reload=reload)
+            for _, csc, target in wanted
+        ]
         observe(self._backend, [csc for _, csc, _ in wanted], self._patience.observe_s)
-        changes = [_Change(self, csc, target, override, reload, started_s) for _, csc, target in wanted]
         if via == "queue":
-            self._run_on_queues(changes)
+            self._run_on_queues(changes, queues)
         else:
-            _at_once([change.directly for change in changes])
+            _at_once([change.by_commands for change in changes])
         return {name: change.outcome() for (name, _, _), change in zip(wanted, changes, strict=True)}
 
     def watch(self, names: Sequence[str], seconds: float | None = None) -> Iterator[CscState]:
@@ -291,7 +298,9 @@ class Control:
                 return
             board.wait(lambda: bool(news()), min(left_s, 3600.0))
 
-    def log_messages(self, name: str, since: dt.datetime | None = None, *, wait_s: float = 1.0) -> list[LogMessage]:
+    def log_messages(
+        self, name: str, since: dt.datetime | None = None, *, wait_s: float = 1.0
+    ) -> list[LogMessage]:
         """Read the log messages and error codes of a CSC.
 
         Parameters
@@ -311,7 +320,9 @@ class Control:
         """
         csc, board = CscName.parse(name), self._backend.board
         if since is not None and since.tzinfo is None:
-            raise InputError("since needs a time zone.", advice="Give for instance datetime.now(datetime.UTC).")
+            raise InputError(
+                "since needs a time zone.", advice="Give for instance datetime.now(datetime.UTC)."
+            )
         self._backend.listen(csc)
         board.wait(lambda: bool(board.log_messages(csc)), wait_s)
         messages = board.log_messages(csc)
@@ -339,10 +350,14 @@ class Control:
             If this way to the CSCs has no script queues.
         """
         if name not in QUEUE_INDICES:
-            raise InputError(f"{name!r} is not a script queue.", advice=f"Give one of {', '.join(QUEUE_INDICES)}.")
+            raise InputError(
+                f"{name!r} is not a script queue.", advice=f"Give one of {', '.join(QUEUE_INDICES)}."
+            )
         if not isinstance(self._backend, LoveBackend):
             raise RefusedError("Script queues are reached by LOVE only.", changed="Nothing was sent.")
-        return ScriptQueue(self._backend, QUEUE_INDICES[name], self._patience.observe_s, self._love.script_timeout_s)
+        return ScriptQueue(
+            self._backend, QUEUE_INDICES[name], self._patience.observe_s, self._love.script_timeout_s
+        )
 
     def _discover(self) -> list[CscName]:
         """Listen for heartbeats until every CSC had the time to be told of."""
@@ -351,33 +366,6 @@ class Control:
         backend.board.wait(lambda: False, self._patience.observe_s)
         backend.check_hearing()
         return sorted(backend.board.heard())
-
-    def _evident(self, csc: CscName) -> CscState:
-        """Observe a state that something can be planned from."""
-        observe(self._backend, [csc], self._patience.observe_s)
-        return self._from_evidence(csc)
-
-    def _from_evidence(self, csc: CscName) -> CscState:
-        seen = self._backend.board.csc_state(csc)
-        if seen.state is not SummaryState.UNKNOWN:
-            return seen
-        if seen.alive is False:
-            raise UnknownOutcomeError(
-                f"{csc} is not running: {seen.evidence}.",
-                changed="Nothing was sent.",
-                advice="Start its process (Argo CD, or the bench); it comes up in STANDBY.",
-            )
-        if seen.alive is None and seen.last_reported is SummaryState.UNKNOWN and seen.heartbeat_age_s is None:
-            raise NotFoundError(
-                f"Nothing is heard of {csc}: no state event and no heartbeat.",
-                changed="Nothing was sent.",
-                advice="See its name and index, and whether LOVE's producer watches it.",
-            )
-        raise UnknownOutcomeError(
-            f"The state of {csc} is not evident: {seen.evidence}.",
-            changed="Nothing was sent.",
-            advice="Wait some seconds and ask again; see LOVE's producer if it stays so.",
-        )
 
     def _check_allowed(self, csc: CscName) -> None:
         if not self._allowed.allows(csc):
@@ -397,31 +385,35 @@ class Control:
             )
         return queue
 
-    def _run_on_queues(self, changes: list[_Change]) -> None:
-        """One script on each queue for all its CSCs."""
+    def _run_on_queues(self, changes: list[Change], queues: Mapping[CscName, str]) -> None:
+        """Run one script on each queue for all its CSCs."""
+        by_queue: dict[str, list[Change]] = {}
+        settled: list[Callable[[], None]] = []
         for change in changes:
-            change.prepare()
-        queues: dict[str, list[_Change]] = {}
-        for change in changes:
-            if change.plan is not None and change.plan.transitions:
-                queues.setdefault(change.plan.queue, []).append(change)
-        _at_once([lambda name=name, of=of: self._run_on_queue(name, of) for name, of in queues.items()])
-        _at_once([change.confirm for change in changes])
+            queue = queues[change.csc]
+            if change.prepare(queue):
+                by_queue.setdefault(queue, []).append(change)
+            else:
+                settled.append(change.confirm)
+        _at_once([*(partial(self._run_on_queue, *of_queue) for of_queue in by_queue.items()), *settled])
 
-    def _run_on_queue(self, name: str, changes: list[_Change]) -> None:
+    def _run_on_queue(self, name: str, changes: list[Change]) -> None:
         plans = [change.plan for change in changes if change.plan is not None]
         offline = any(plan.target is SummaryState.OFFLINE for plan in plans)
         mute = offline and str(_WATCHER) in self._love.cscs and self.state(str(_WATCHER)).alive is True
-        config = summary_state_config(plans, mute_alarms=mute)
+        note = ""
         try:
-            result = self.queue(name).run(SET_SUMMARY_STATE, config)
+            result = self.queue(name).run(SET_SUMMARY_STATE, summary_state_config(plans, mute_alarms=mute))
         except CommtoolsError as error:
             for change in changes:
-                change.error = error
+                change.fail(error)
         else:
-            for change in changes:
-                change.error = result.error
-                change.note = f"Script {result.index} on the {name} queue: {result.verdict.value}."
+            note = f"Script {result.index} on the {name} queue {result.verdict.value}."
+            if result.error is not None:
+                # The script stops at its first failure: whether a CSC got where it should is seen below.
+                for change in changes:
+                    change.fail(result.error)
+        _at_once([partial(change.confirm, note) for change in changes])
 
     def _efd_logs(self, love: LoveBackend, csc: CscName, since: dt.datetime) -> list[LogMessage]:
         begin, end = since.astimezone(dt.UTC), dt.datetime.now(dt.UTC)
@@ -434,100 +426,13 @@ class Control:
                 continue
             stamp = Stamp(float(sent), int(seq or 0), int(origin or 0))
             time_utc = dt.datetime.fromtimestamp(stamp.sent_tai_s - TAI_MINUS_UTC_S, dt.UTC)
-            messages.append(LogMessage(csc, stamp, time_utc, int(row.get("level") or 0), str(row.get("message", ""))))
+            messages.append(
+                LogMessage(csc, stamp, time_utc, int(row.get("level") or 0), str(row.get("message", "")))
+            )
         return messages
 
 
-class _Change:
-    """One CSC on its way to another state."""
-
-    def __init__(
-        self,
-        control: Control,
-        csc: CscName,
-        target: SummaryState,
-        override: str | None,
-        reload: bool,  # noqa: FBT001 - passed on as it came
-        started_s: float,
-    ) -> None:
-        self._control = control
-        self._csc, self._target, self._override, self._reload = csc, target, override, reload
-        self._started_s, self._ended_s = started_s, started_s
-        self.plan: Plan | None = None
-        self.error: CommtoolsError | None = None
-        self.note = ""
-        self._path: list[SummaryState] = []
-        self._before = SummaryState.UNKNOWN
-
-    def prepare(self, via: Via = "queue") -> None:
-        """Plan from the evidence; a failure is kept."""
-        control = self._control
-        try:
-            seen = control._from_evidence(self._csc)  # noqa: SLF001 - this class is Control's own
-            self._before = seen.state
-            self._path = [seen.state]
-            queue = control._queue_name(self._csc) if via == "queue" else ""  # noqa: SLF001 - the same
-            plan = plan_change(self._csc, seen.state, self._target, override=self._override, reload=self._reload)
-            if plan.question:
-                raise RefusedError(plan.question, changed="Nothing was sent.")
-            self.plan = replace(plan, via=via, queue=queue)
-        except CommtoolsError as error:
-            self.error = error
-        self._ended_s = time.monotonic()
-
-    def directly(self) -> None:
-        """Carry the plan out by commands."""
-        self.prepare("direct")
-        if self.plan is None:
-            return
-        try:
-            carry_out(self._control._backend, self.plan, self._control._patience, self._path.append)  # noqa: SLF001
-        except CommtoolsError as error:
-            self.error = error
-        self.confirm()
-
-    def confirm(self) -> None:
-        """See where the CSC is in the end."""
-        control = self._control
-        backend, patience = control._backend, control._patience  # noqa: SLF001 - this class is Control's own
-        if self.plan is not None and self.error is None:
-            try:
-                if self.plan.via == "queue":
-                    self._wait_for_event()
-                seen = confirm(backend, self._csc, self._target, patience.observe_s)
-                self.note = f"{self.note} {seen}".strip()
-            except CommtoolsError as error:
-                self.error = error
-        last = backend.board.csc_state(self._csc).last_reported
-        if self.plan is not None and self._path[-1] is not last:
-            self._path.append(last)
-        self._ended_s = time.monotonic()
-
-    def _wait_for_event(self) -> None:
-        """After a script the last event may still be under way."""
-        board = self._control._backend.board  # noqa: SLF001 - this class is Control's own
-        self._control._backend.follow([self._csc])  # noqa: SLF001 - the same
-        board.wait(
-            lambda: board.csc_state(self._csc).last_reported is self._target,
-            self._control._patience.observe_s,  # noqa: SLF001 - the same
-        )
-
-    def outcome(self) -> Outcome:
-        """Give what was observed."""
-        state = self._control._backend.board.csc_state(self._csc)  # noqa: SLF001 - this class is Control's own
-        return Outcome(
-            csc=self._csc,
-            target=self._target,
-            before=self._before,
-            after=state.state,
-            path=tuple(self._path),
-            seconds=self._ended_s - self._started_s,
-            error=self.error,
-            note=self.note,
-        )
-
-
-def _at_once(tasks: list[Callable[[], Any]]) -> None:
+def _at_once(tasks: Sequence[Callable[[], Any]]) -> None:
     """Run tasks in threads; each keeps its own failure, so one that raises is a fault of this package."""
     if len(tasks) <= 1:
         for task in tasks:

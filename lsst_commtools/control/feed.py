@@ -12,7 +12,8 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import websocket
 from pydantic import SecretStr
@@ -29,7 +30,8 @@ _SILENT_S = 20.0
 _HANDSHAKE_REFUSED = (401, 403)
 
 
-class Subscription(NamedTuple):
+@dataclass(frozen=True)
+class Subscription:
     """Name of a stream of LOVE."""
 
     category: str
@@ -224,7 +226,7 @@ class Feed:
             return
         try:
             self._hear(message)
-        except Exception:
+        except Exception:  # noqa: BLE001 - one odd message must not end the feed
             _LOG.exception("a message of LOVE was not understood")
 
 

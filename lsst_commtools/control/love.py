@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
 import threading
 import time
@@ -84,6 +85,28 @@ class LoveBackend:
             [Subscription("event", "ScriptQueueState", index, stream) for stream in _QUEUE_STREAMS]
         )
 
+    def check_name(self, csc: CscName) -> None:
+        """Check that LOVE knows CSCs of this name.
+
+        Parameters
+        ----------
+        csc
+            The CSC.
+
+        Raises
+        ------
+        NotFoundError
+            If LOVE lists CSCs, and none has this name.
+        """
+        known = self._known_commands()
+        if known and csc.name not in known:
+            near = difflib.get_close_matches(csc.name, known, n=3)
+            raise NotFoundError(
+                f"LOVE knows no CSC {csc.name!r}.",
+                changed="Nothing was sent.",
+                advice=f"Did you mean {' or '.join(near)}?" if near else "See the name's spelling and case.",
+            )
+
     def check_command(self, csc: CscName, command: str, parameters: Mapping[str, Any]) -> None:
         """Check what LOVE would answer with a bare HTTP 500.
 
@@ -96,8 +119,6 @@ class LoveBackend:
         ------
         ForbiddenError
             If the user may not command.
-        NotFoundError
-            If LOVE knows no such CSC.
         InputError
             If the CSC has no such command or parameter.
         """
@@ -108,12 +129,8 @@ class LoveBackend:
                 advice="Ask LOVE's administrators for the right to execute commands, or log in as another user.",
             )
         known = self._known_commands()
-        if not known:
-            return
         if csc.name not in known:
-            raise NotFoundError(
-                f"LOVE knows no CSC {csc.name!r}.", changed="Nothing was sent.", advice="See the name's spelling and case."
-            )
+            return  # LOVE's commander may be told to list only some
         if command not in known[csc.name]:
             raise InputError(f"{csc.name} has no command {command!r}.", changed="Nothing was sent.")
         unknown = set(parameters) - known[csc.name][command]
@@ -201,7 +218,9 @@ class LoveBackend:
                 "cscs": {csc.name: {str(csc.index): {"logevent_logMessage": fields}}},
             },
         )
-        rows = answer.get(f"{csc.name}-{csc.index}-logevent_logMessage", []) if isinstance(answer, dict) else []
+        rows = (
+            answer.get(f"{csc.name}-{csc.index}-logevent_logMessage", []) if isinstance(answer, dict) else []
+        )
         return [row for row in rows if isinstance(row, dict)]
 
     def close(self) -> None:

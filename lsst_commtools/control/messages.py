@@ -11,7 +11,7 @@ import logging
 import math
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from lsst_commtools.control.board import Board
 from lsst_commtools.control.states import SummaryState
@@ -118,7 +118,9 @@ def _stamp(values: Mapping[str, Any]) -> Stamp | None:
     if not _is_number(sent_tai_s):
         return None
     return Stamp(
-        float(sent_tai_s), seq_num if isinstance(seq_num, int) else 0, origin if isinstance(origin, int) else 0
+        float(sent_tai_s),
+        seq_num if isinstance(seq_num, int) else 0,
+        origin if isinstance(origin, int) else 0,
     )
 
 
@@ -135,5 +137,5 @@ def _name(csc: Any, index: Any) -> CscName | None:
         return None
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import typing_extensions
+
 from lsst_commtools.control.states import TRANSITIONS, SummaryState, Transition, is_camera
 from lsst_commtools.errors import InputError, RefusedError, UnknownOutcomeError
 from lsst_commtools.ids import CscName
@@ -82,16 +84,21 @@ class Plan:
             "before": self.before.name,
             "target": self.target.name,
             "path": [state.name for state in self.path],
-            "commands": [{"command": t.command, "parameters": dict(self.parameters(t))} for t in self.transitions],
+            "commands": [
+                {"command": t.command, "parameters": dict(self.parameters(t))} for t in self.transitions
+            ],
             "via": self.via,
             "queue": self.queue,
             "question": self.question,
         }
 
+    @typing_extensions.override
     def __str__(self) -> str:
         if not self.transitions:
             return f"{self.csc} is in {self.target.name} already: nothing to do."
-        steps = [f"{t.command}{self._written(t)} ({t.before.name} to {t.after.name})" for t in self.transitions]
+        steps = [
+            f"{t.command}{self._written(t)} ({t.before.name} to {t.after.name})" for t in self.transitions
+        ]
         how = f"set_summary_state.py on the {self.queue} queue: " if self.via == "queue" else ""
         return f"{self.csc}: {how}{', '.join(steps)}." + (f" {self.question}" if self.question else "")
 
@@ -137,7 +144,8 @@ def plan_change(
     """
     if before is SummaryState.UNKNOWN:
         raise UnknownOutcomeError(
-            f"The state of {csc} is not known, so no command can be planned.", advice="See whether it is running."
+            f"The state of {csc} is not known, so no command can be planned.",
+            advice="See whether it is running.",
         )
     if override is None:
         return Plan(csc, before, target, _shortest(csc, before, target))

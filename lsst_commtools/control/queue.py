@@ -9,7 +9,6 @@ from typing import Any
 
 import yaml
 
-from lsst_commtools.control.change import complaints
 from lsst_commtools.control.love import LoveBackend
 from lsst_commtools.control.scripts import (
     SET_SUMMARY_STATE,
@@ -22,6 +21,7 @@ from lsst_commtools.control.scripts import (
     check_config,
     judge,
 )
+from lsst_commtools.control.steps import complaints
 from lsst_commtools.errors import (
     CommtoolsError,
     NotFoundError,
@@ -84,7 +84,8 @@ class ScriptQueue:
         if seen is None:
             self._love.check_hearing()
             raise UnknownOutcomeError(
-                f"LOVE tells nothing of {self._csc}.", advice="See whether it runs, and LOVE's producer watches it."
+                f"LOVE tells nothing of {self._csc}.",
+                advice="See whether it runs, and LOVE's producer watches it.",
             )
         return seen
 
@@ -196,7 +197,9 @@ class ScriptQueue:
                 f"{self._csc} did not take {path}.", changed="No script was added.", advice=error.message
             ) from None
         if not ack.isdigit():
-            raise ProtocolError(f"{self._csc} answered the script's addition with {ack!r}, not with its index.")
+            raise ProtocolError(
+                f"{self._csc} answered the script's addition with {ack!r}, not with its index."
+            )
         return int(ack)
 
     def schema(self, path: str, *, standard: bool = True) -> Mapping[str, Any] | None:
@@ -223,7 +226,9 @@ class ScriptQueue:
         available = self._available(kind)
         if available and path not in available:
             raise NotFoundError(
-                f"{self._csc} has no {kind} script {path!r}.", changed="Nothing was sent.", advice=_close_to(path, available)
+                f"{self._csc} has no {kind} script {path!r}.",
+                changed="Nothing was sent.",
+                advice=_close_to(path, available),
             )
         if standard and path == SET_SUMMARY_STATE:
             return SET_SUMMARY_STATE_SCHEMA
@@ -276,7 +281,7 @@ class ScriptQueue:
             if verdict is Verdict.UNSETTLED and quiet_s >= _SETTLE_S:
                 raise UnknownOutcomeError(
                     f"The process of script {index} has ended, but its own state still reads {sight.script_state}.",
-                    advice=complaints(self._love, script, 0.0) or "See the script's log.",
+                    advice=complaints(self._love, script) or "See the script's log.",
                 )
             left_s = deadline_s - time.monotonic()
             if left_s <= 0:
@@ -339,19 +344,18 @@ class ScriptQueue:
         except (ServiceTimeoutError, RejectedError) as error:
             _LOG.debug("no acknowledgement for the schema of %s: %s", path, error)
         if not self._love.board.wait(lambda: bool(self._available(kind).get(path)), _SCHEMA_S):
-            _LOG.warning("the configuration of %s is not checked: %s does not tell its schema", path, self._csc)
+            _LOG.warning(
+                "the configuration of %s is not checked: %s does not tell its schema", path, self._csc
+            )
 
     def _ended(self, script: CscName, verdict: Verdict) -> ScriptResult:
         if verdict is Verdict.SUCCEEDED:
             return ScriptResult(script.index, verdict)
         # The script's own words may come a moment after its state.
-        self._love.board.wait(lambda: bool(complaints(self._love, script, 0.0)), 1.0)
+        self._love.board.wait(lambda: bool(complaints(self._love, script)), 1.0)
         error = StepError(
             f"Script {script.index} on {self._csc} {verdict.value}.",
-            advice=complaints(self._love, script, 0.0) or "See the script's log in LOVE.",
-        ) if verdict is not Verdict.FAILED else StepError(
-            f"Script {script.index} on {self._csc} failed.",
-            advice=complaints(self._love, script, 0.0) or "See the script's log in LOVE.",
+            advice=complaints(self._love, script) or "See the script's log in LOVE.",
         )
         return ScriptResult(script.index, verdict, error)
 
@@ -379,18 +383,26 @@ class ScriptQueue:
         return self._love.board.wait(self._runs, self._observe_s)
 
     def _blocked(self, state: QueueState) -> str:
-        failed = [s for s in state.scripts.values() if s.place is Place.CURRENT and judge(s) is Verdict.FAILED]
+        failed = [
+            s for s in state.scripts.values() if s.place is Place.CURRENT and judge(s) is Verdict.FAILED
+        ]
         return f" (script {failed[0].index}, {failed[0].path}, has failed)" if failed else ""
 
     def _why_waiting(self) -> str:
         seen = self._seen()
         if seen is None:
             return ""
-        return "" if seen.running and seen.enabled else ", and the queue is paused" if seen.enabled else ", and the queue is not enabled"
+        return (
+            ""
+            if seen.running and seen.enabled
+            else ", and the queue is paused"
+            if seen.enabled
+            else ", and the queue is not enabled"
+        )
 
 
 def _unwrapped(payload: Any) -> Any:
-    """Some producers put a stream's dict into a list."""
+    """Take a stream's dict out of the list that some producers put it into."""
     return payload[0] if isinstance(payload, list) and len(payload) == 1 else payload
 
 
@@ -406,4 +418,6 @@ def _close_to(path: str, available: Mapping[str, str]) -> str:
     import difflib
 
     near = difflib.get_close_matches(path, available, n=3)
-    return f"Did you mean {' or '.join(near)}?" if near else f"It has {len(available)} scripts; see LOVE's list."
+    return (
+        f"Did you mean {' or '.join(near)}?" if near else f"It has {len(available)} scripts; see LOVE's list."
+    )

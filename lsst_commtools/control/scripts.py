@@ -1,7 +1,7 @@
 """Scripts of a queue: configuration by rule, and what the queue's stream says of one.
 
-Contract: ``ts_scriptqueue``, ``ts_standardscripts`` ``set_summary_state.py``. One sample of a script's state proves little:
-states in LOVE's stream go backwards, a success becomes DONE late, and a failed script stays the current one.
+Contract: ``ts_scriptqueue``, ``ts_standardscripts`` ``set_summary_state.py``. One sample of a script's state proves
+little: states in LOVE's stream go backwards, a success becomes DONE late, and a failed script stays the current one.
 """
 
 from __future__ import annotations
@@ -227,7 +227,9 @@ def summary_state_config(plans: Sequence[Plan], *, mute_alarms: bool = False) ->
             rows.append([name, plan.target.name])
             continue
         if plan.before is not SummaryState.STANDBY:
-            rows.append([name, SummaryState.STANDBY.name])  # else the script sends no start, and reads no override
+            rows.append(
+                [name, SummaryState.STANDBY.name]
+            )  # else the script sends no start, and reads no override
         rows.append([name, plan.target.name, plan.override])
     return {"data": rows, "mute_alarms": mute_alarms}
 
@@ -255,7 +257,7 @@ def check_config(path: str, config: Mapping[str, Any], schema: Mapping[str, Any]
         If it does not fit the schema.
     """
     if schema is not None:
-        import jsonschema
+        import jsonschema  # type: ignore[import-untyped]  # it ships no types
 
         validator = jsonschema.Draft7Validator(dict(schema))
         error = next(iter(validator.iter_errors(dict(config))), None)
@@ -265,7 +267,11 @@ def check_config(path: str, config: Mapping[str, Any], schema: Mapping[str, Any]
                 f"The configuration does not fit the schema of {path}: {where}: {error.message}.",
                 changed="Nothing was sent.",
             )
-    return yaml.dump(dict(config), Dumper=_QuotingDumper, sort_keys=False, default_flow_style=None) if config else ""
+    return (
+        yaml.dump(dict(config), Dumper=_QuotingDumper, sort_keys=False, default_flow_style=None)
+        if config
+        else ""
+    )
 
 
 class _QuotingDumper(yaml.SafeDumper):
@@ -273,7 +279,9 @@ class _QuotingDumper(yaml.SafeDumper):
 
 
 def _quoted(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    plain = value.isidentifier() and value.islower()  # keys of the schema, and nothing that YAML knows as a word
+    plain = (
+        value.isidentifier() and value.islower()
+    )  # keys of the schema, and nothing that YAML knows as a word
     words = ("true", "false", "yes", "no", "on", "off", "null", "y", "n")
     style = None if plain and value not in words else '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)

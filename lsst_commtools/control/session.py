@@ -48,6 +48,20 @@ class _TokenAuth(AuthBase):
         return r
 
 
+class _PasswordAuth(AuthBase):
+    """Put user and password into a login's body; they stand in no local variable that a traceback could show."""
+
+    def __init__(self, user: str, password: SecretStr) -> None:
+        self._user, self._password = user, password
+
+    @override
+    def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
+        r.prepare_body(
+            None, None, json={"username": self._user, "password": self._password.get_secret_value()}
+        )
+        return r
+
+
 class LoveSession:
     """One login at LOVE, safe to use from many threads.
 
@@ -102,9 +116,8 @@ class LoveSession:
             If LOVE accepts neither login nor token.
         """
         with self._login_lock:
-            if self._identity is None:
-                self._log_in()
-            assert self._token is not None  # noqa: S101 - _log_in sets it or raises
+            if self._identity is None or self._token is None:
+                return self._log_in()
             return self._token
 
     def renew(self, refused: SecretStr) -> SecretStr:
@@ -135,9 +148,7 @@ class LoveSession:
                     advice="Put a new one into COMMTOOLS_LOVE_TOKEN, or set love.user and COMMTOOLS_LOVE_PASSWORD.",
                 )
             self._token = None
-            self._log_in()
-            assert self._token is not None  # noqa: S101 - _log_in sets it or raises
-            return self._token
+            return self._log_in()
 
     @property
     def may_command(self) -> bool:
@@ -196,17 +207,17 @@ class LoveSession:
         token = self._token
         if self._own_token and token is not None:
             try:
-                self._send("DELETE", "logout/", None, token)
+                self._send("DELETE", "logout/", None, _TokenAuth(token))
             except (requests.RequestException, UnreachableError, ServiceTimeoutError):
                 _LOG.debug("LOVE did not take the logout; its token lives on until it expires")
         self._own_token = False
         self._identity = None
         self._http.close()
 
-    def _log_in(self) -> None:
+    def _log_in(self) -> SecretStr:
         """Validate the token at hand, or make one with user and password."""
         if self._token is not None:
-            answer = self._send("GET", "validate-token/no_config/", None, self._token)
+            answer = self._send("GET", "validate-token/no_config/", None, _TokenAuth(self._token))
             if answer.status_code == requests.codes.unauthorized and self._password is not None:
                 self._token = None
         if self._token is None:
@@ -215,9 +226,7 @@ class LoveSession:
                     f"There is no login for LOVE at {self.url}.",
                     advice="Set love.user and COMMTOOLS_LOVE_PASSWORD, or COMMTOOLS_LOVE_TOKEN.",
                 )
-            login = {"username": self._user, "password": self._password.get_secret_value()}
-            answer = self._send("POST", "get-token/", login, None)
-            del login
+            answer = self._send("POST", "get-token/", None, _PasswordAuth(self._user, self._password))
             self._own_token = True
         if answer.status_code in (requests.codes.bad_request, requests.codes.unauthorized):
             raise AuthenticationError(
@@ -226,28 +235,33 @@ class LoveSession:
             )
         identity = self._checked(answer, "login")
         if not isinstance(identity, dict) or not isinstance(identity.get("token"), str):
-            raise ProtocolError(f"LOVE at {self.url} answered the login with something else.", advice="See love.url.")
-        self._token = SecretStr(identity["token"])
+            raise ProtocolError(
+                f"LOVE at {self.url} answered the login with something else.", advice="See love.url."
+            )
+        self._token = SecretStr(identity.pop("token"))
         self._identity = {key: identity.get(key) for key in ("user", "permissions")}
         times = identity.get("time_data")
         tai_s = times.get("tai") if isinstance(times, dict) else None
         now_s = time.time()
         self._clock_offset_s = tai_s - now_s if isinstance(tai_s, int | float) else _TAI_MINUS_UTC_S
+        return self._token
 
     def _request(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
         token = self.token()
-        answer = self._send(method, path, body, token)
+        answer = self._send(method, path, body, _TokenAuth(token))
         if answer.status_code == requests.codes.unauthorized:
-            answer = self._send(method, path, body, self.renew(token))
+            answer = self._send(method, path, body, _TokenAuth(self.renew(token)))
         return self._checked(answer, path)
 
-    def _send(self, method: str, path: str, body: Mapping[str, Any] | None, token: SecretStr | None) -> requests.Response:
+    def _send(
+        self, method: str, path: str, body: Mapping[str, Any] | None, auth: AuthBase
+    ) -> requests.Response:
         try:
             return self._http.request(
                 method,
                 f"{self.url}/manager/api/{path}",
                 json=body,
-                auth=_TokenAuth(token) if token is not None else _no_auth,
+                auth=auth,
                 timeout=self._timeouts_s,
                 allow_redirects=False,
             )
@@ -258,7 +272,8 @@ class LoveSession:
             ) from None
         except requests.ConnectionError as error:
             raise UnreachableError(
-                f"LOVE at {self.url} cannot be reached ({type(error).__name__}).", advice="See love.url and the network."
+                f"LOVE at {self.url} cannot be reached ({type(error).__name__}).",
+                advice="See love.url and the network.",
             ) from None
         except requests.RequestException as error:
             raise UnreachableError(
@@ -272,9 +287,13 @@ class LoveSession:
             try:
                 return json.loads(answer.content)
             except ValueError:
-                raise ProtocolError(f"LOVE at {self.url} did not answer {what} with JSON.", advice="See love.url.") from None
+                raise ProtocolError(
+                    f"LOVE at {self.url} did not answer {what} with JSON.", advice="See love.url."
+                ) from None
         if status == requests.codes.unauthorized:
-            raise AuthenticationError(f"LOVE does not accept the token: {_detail(answer)}", advice="Log in again.")
+            raise AuthenticationError(
+                f"LOVE does not accept the token: {_detail(answer)}", advice="Log in again."
+            )
         if status == requests.codes.forbidden:
             raise ForbiddenError(
                 f"LOVE forbids {what} to {self._user or 'this user'}: {_detail(answer)}",
@@ -283,18 +302,18 @@ class LoveSession:
             )
         if status == requests.codes.gateway_timeout:
             raise ServiceTimeoutError(
-                f"LOVE got no acknowledgement for {what}: {_detail(answer)}", changed="It may still be carried out."
+                f"LOVE got no acknowledgement for {what}: {_detail(answer)}",
+                changed="It may still be carried out.",
             )
         if status in (301, 302, 307, 308):
-            raise ProtocolError(f"LOVE at {self.url} redirects {what} elsewhere.", advice="Give its real address as love.url.")
+            raise ProtocolError(
+                f"LOVE at {self.url} redirects {what} elsewhere.", advice="Give its real address as love.url."
+            )
         if status == requests.codes.not_found:
-            raise ProtocolError(f"There is no LOVE at {self.url} ({what}: HTTP 404).", advice="See love.url and its subpath.")
+            raise ProtocolError(
+                f"There is no LOVE at {self.url} ({what}: HTTP 404).", advice="See love.url and its subpath."
+            )
         raise RejectedError(f"LOVE refused or broke on {what} (HTTP {status}): {_detail(answer)}")
-
-
-def _no_auth(r: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Send nothing, not even what a netrc file holds."""
-    return r
 
 
 def _detail(answer: requests.Response) -> str:
@@ -302,7 +321,7 @@ def _detail(answer: requests.Response) -> str:
     try:
         body = json.loads(answer.content)
     except ValueError:
-        return "it gives no reason."
+        return "no reason is given."
     if isinstance(body, dict):
         for key in ("ack", "detail", "non_field_errors"):
             if key in body:

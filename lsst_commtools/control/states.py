@@ -108,8 +108,11 @@ def parse_target(value: str | SummaryState) -> SummaryState:
     name = value.name if isinstance(value, SummaryState) else str(value).strip().upper()
     if name == SummaryState.FAULT.name:
         raise InputError(
-            "FAULT is no state that a CSC can be told to go to.", advice="Give OFFLINE, STANDBY, DISABLED or ENABLED."
+            "FAULT is no state that a CSC can be told to go to.",
+            advice="Give OFFLINE, STANDBY, DISABLED or ENABLED.",
         )
     if name not in SummaryState.__members__ or name == SummaryState.UNKNOWN.name:
-        raise InputError(f"{str(value)!r} is not a summary state.", advice="Give OFFLINE, STANDBY, DISABLED or ENABLED.")
+        raise InputError(
+            f"{str(value)!r} is not a summary state.", advice="Give OFFLINE, STANDBY, DISABLED or ENABLED."
+        )
     return SummaryState[name]

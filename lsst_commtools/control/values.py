@@ -6,6 +6,8 @@ import datetime as dt
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from lsst_commtools.control.states import SummaryState
 from lsst_commtools.ids import CscName
 
@@ -190,13 +192,18 @@ class CscState:
             "observed_at": iso_utc(self.observed_utc),
         }
 
+    @override
     def __str__(self) -> str:
         return f"{self.csc} is {self.state.name}: {self.evidence}."
 
     @property
     def evidence(self) -> str:
         """Say what the state rests on."""
-        beat = "no heartbeat seen" if self.heartbeat_age_s is None else f"last heartbeat {self.heartbeat_age_s:.1f} s ago"
+        beat = (
+            "no heartbeat seen"
+            if self.heartbeat_age_s is None
+            else f"last heartbeat {self.heartbeat_age_s:.1f} s ago"
+        )
         if self.last_reported is SummaryState.UNKNOWN:
             return f"no state event, {beat}"
         return f"last event says {self.last_reported.name}, {beat}"
@@ -262,6 +269,7 @@ class Outcome:
             "seconds": round(self.seconds, 3),
         }
 
+    @override
     def __str__(self) -> str:
         way = " -> ".join(state.name for state in self.path)
         return f"{self.csc}: {way} in {self.seconds:.1f} s. {self.reason}".rstrip()

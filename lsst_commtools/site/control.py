@@ -52,7 +52,7 @@ class LoveSection(Section):
     transition_timeout_s: float = Field(default=60.0, gt=0)
     script_timeout_s: float = Field(default=600.0, gt=0)
     efd_instance: str = ""
-    cscs: dict[str, QueueName] = {}
+    cscs: dict[str, QueueName] = Field(default_factory=dict)
 
     @field_validator("cscs")
     @classmethod

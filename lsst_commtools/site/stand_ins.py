@@ -111,9 +111,12 @@ def stand_in(service: str) -> StandIn:
     """
     running = read_stand_ins()
     if running is None:
-        raise SiteError("The simulated observatory is not running.", advice="Start it with `commtools sim up`.")
+        raise SiteError(
+            "The simulated observatory is not running.", advice="Start it with `commtools sim up`."
+        )
     if service not in running.services:
         raise SiteError(
-            f"The simulated observatory has no service {service!r}.", advice=f"It has {', '.join(running.services)}."
+            f"The simulated observatory has no service {service!r}.",
+            advice=f"It has {', '.join(running.services)}.",
         )
     return running.services[service]

@@ -9,10 +9,11 @@ from typing import Any
 
 import tornado.web
 from pydantic import SecretStr
+from typing_extensions import override
 
 from lsst_commtools.errors import CommtoolsError, InputError
 from lsst_commtools.simulate.observatory.faults import Fault
-from lsst_commtools.simulate.observatory.love import cut_websockets
+from lsst_commtools.simulate.observatory.love_socket import cut_websockets
 from lsst_commtools.simulate.observatory.observatory import Observatory
 
 __all__ = ["ACTIONS", "act", "admin_application", "truth"]
@@ -32,7 +33,9 @@ def truth(observatory: Observatory) -> dict[str, Any]:
         CSCs with state and whether their process runs, queues, faults to come.
     """
     return {
-        "cscs": {name: {"state": csc.state, "running": csc.running} for name, csc in observatory.cscs.items()},
+        "cscs": {
+            name: {"state": csc.state, "running": csc.running} for name, csc in observatory.cscs.items()
+        },
         "queues": {
             str(index): {"enabled": queue.enabled, "running": queue.running}
             for index, queue in observatory.queues.items()
@@ -136,25 +139,29 @@ def act(observatory: Observatory, told: Mapping[str, Any]) -> None:
 
 
 class _Admin(tornado.web.RequestHandler):
+    @override
     def initialize(self, observatory: Observatory, key: SecretStr) -> None:
         self.observatory, self.key = observatory, key
 
-    def prepare(self) -> None:
+    @override
+    async def prepare(self) -> None:
         if self.request.headers.get("Authorization") != f"Bearer {self.key.get_secret_value()}":
             self.set_status(401)
-            self.finish()
+            await self.finish()
 
-    def get(self) -> None:
-        self.finish(truth(self.observatory))
+    @override
+    async def get(self) -> None:
+        await self.finish(truth(self.observatory))
 
-    def post(self) -> None:
+    @override
+    async def post(self) -> None:
         try:
             act(self.observatory, json.loads(self.request.body))
         except (CommtoolsError, ValueError) as error:
             self.set_status(400)
-            self.finish({"error": str(error)})
+            await self.finish({"error": str(error)})
         else:
-            self.finish(truth(self.observatory))
+            await self.finish(truth(self.observatory))
 
 
 def admin_application(observatory: Observatory, key: SecretStr) -> tornado.web.Application:
@@ -172,4 +179,5 @@ def admin_application(observatory: Observatory, key: SecretStr) -> tornado.web.A
     tornado.web.Application
         ``GET /`` and ``POST /``.
     """
-    return tornado.web.Application([(r"/", _Admin, {"observatory": observatory, "key": key})])
+    routes = [(r"/", _Admin, {"observatory": observatory, "key": key})]
+    return tornado.web.Application(routes, log_function=lambda _: None)

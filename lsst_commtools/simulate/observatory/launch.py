@@ -51,7 +51,15 @@ def start_simulator(*, speed: float = 1.0, cscs: int = 0) -> StandIns:
         )
     log = commtools_home() / "simulator.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "lsst_commtools.simulate.observatory.server", "--speed", str(speed), "--cscs", str(cscs)]
+    command = [
+        sys.executable,
+        "-m",
+        "lsst_commtools.simulate.observatory.server",
+        "--speed",
+        str(speed),
+        "--cscs",
+        str(cscs),
+    ]
     with log.open("wb") as stream:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True
@@ -82,7 +90,9 @@ def stop_simulator() -> int | None:
         if read_stand_ins() is None:
             return running.pid
         time.sleep(0.05)
-    raise ServiceTimeoutError(f"The simulated observatory (process {running.pid}) does not stop.", advice="Kill it.")
+    raise ServiceTimeoutError(
+        f"The simulated observatory (process {running.pid}) does not stop.", advice="Kill it."
+    )
 
 
 def simulator_truth() -> dict[str, Any]:
@@ -118,11 +128,19 @@ def _ask(method: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
     service = stand_in("admin")
     try:
         answer = requests.request(
-            method, f"{service.url}/", json=body, headers={"Authorization": f"Bearer {service.token}"}, timeout=10.0
+            method,
+            f"{service.url}/",
+            json=body,
+            headers={"Authorization": f"Bearer {service.token}"},
+            timeout=10.0,
         )
     except requests.RequestException as error:
-        raise UnreachableError(f"The simulated observatory does not answer ({type(error).__name__}).") from None
+        raise UnreachableError(
+            f"The simulated observatory does not answer ({type(error).__name__})."
+        ) from None
     if answer.status_code != requests.codes.ok:
-        raise RejectedError(f"The simulated observatory refuses: {answer.json().get('error', answer.status_code)}")
+        raise RejectedError(
+            f"The simulated observatory refuses: {answer.json().get('error', answer.status_code)}"
+        )
     document: dict[str, Any] = answer.json()
     return document

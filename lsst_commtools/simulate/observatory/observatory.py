@@ -120,8 +120,10 @@ class Observatory:
 
     def close(self) -> None:
         """End all tasks."""
-        for part in (*self.cscs.values(), *self.queues.values()):
-            part.close()
+        for csc in self.cscs.values():
+            csc.close()
+        for queue in self.queues.values():
+            queue.close()
         for task in self._tasks:
             task.cancel()
 
@@ -144,7 +146,9 @@ class Observatory:
             If the cast has none of this name.
         """
         if name not in self.cscs:
-            raise NotFoundError(f"The simulated observatory has no CSC {name!r}.", advice=f"It has {', '.join(self.cscs)}.")
+            raise NotFoundError(
+                f"The simulated observatory has no CSC {name!r}.", advice=f"It has {', '.join(self.cscs)}."
+            )
         return self.cscs[name]
 
     def add_fault(self, fault: Fault) -> None:

@@ -1,7 +1,7 @@
 """LOVE's producer and the groups of its manager: samples go to all who subscribed, again and again.
 
-Contract: LOVE-manager v7.5 ``subscription/consumers.py``, LOVE-producer ``love_producer_csc.py``. A group gets the cached
-sample whenever anybody subscribes, also when the CSC died long ago; any name can be subscribed to.
+Contract: LOVE-manager v7.5 ``subscription/consumers.py``, LOVE-producer ``love_producer_csc.py``. A group gets the
+cached sample whenever anybody subscribes, also when the CSC died long ago; any name can be subscribed to.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ class Producer:
                 for step in ("rcv_from_producer", "snd_to_group", "rcv_from_group", "snd_to_client")
             },
         }
-        groups = [
+        groups: list[tuple[str, Mapping[str, Any]]] = [
             (f"{category}-{csc}-{index}-{stream}", {stream: payload}) for stream, payload in data.items()
         ]
         groups.append((f"{category}-{csc}-{index}-all", {csc: data}))

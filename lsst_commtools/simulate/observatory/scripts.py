@@ -72,7 +72,7 @@ class _Script:
         self.script_state = "UNCONFIGURED"
         self.checkpoint = ""
         self.stop_wanted = False
-        self.log: list[dict[str, Any]] = []
+        self.logged = 0
 
     def told(self) -> dict[str, Any]:
         """Give it as the stream does."""
@@ -190,7 +190,9 @@ class SimulatedScriptQueue:
                     self._finish(self._current)
                 self._tell()
             case "stopScripts":
-                self._stop({int(i) for i in parameters.get("salIndices", [])[: int(parameters.get("length", 0))]})
+                self._stop(
+                    {int(i) for i in parameters.get("salIndices", [])[: int(parameters.get("length", 0))]}
+                )
             case "showSchema":
                 self._spawn(self._show_schema(str(parameters.get("path", ""))))
             case _:
@@ -270,7 +272,13 @@ class SimulatedScriptQueue:
         except CommandFailedError as error:
             failure = str(error)
         # The producer merges two topics, so that the last states are seen twice.
-        last = ["STOPPING", "STOPPED"] if script.stop_wanted else ["FAILING", "FAILED"] if failure else ["ENDING", "DONE"]
+        last = (
+            ["STOPPING", "STOPPED"]
+            if script.stop_wanted
+            else ["FAILING", "FAILED"]
+            if failure
+            else ["ENDING", "DONE"]
+        )
         for state in last:
             script.script_state = state
             self._tell()
@@ -338,8 +346,11 @@ class SimulatedScriptQueue:
 
     def _log(self, script: _Script, level: int, message: str) -> None:
         fields = {"level": level, "message": message, "traceback": "", "name": script.path}
-        script.log.append(sal_sample("Script", script.index, script.index, len(script.log) + 1, fields))
-        self._producer.event("Script", script.index, "logMessage", script.log[-20:])
+        script.logged += 1
+        sample = sal_sample("Script", script.index, script.index, script.logged, fields)
+        # Later subscribers get it for the current script only.
+        current = self._current is script
+        self._producer.event("Script", script.index, "logMessage", [sample], cached=current)
 
     async def _show_schema(self, path: str) -> None:
         await asyncio.sleep(min(_LATE_SCHEMA_S, 4 * self._pace.script_s))

@@ -34,7 +34,10 @@ def _services(observatory: Observatory) -> dict[str, tuple[tornado.web.Applicati
     """List what is served, and the login that each service wants."""
     key = secrets.token_urlsafe(24)
     return {
-        "love": (love_application(observatory), {"user": "operator", "password": observatory.users["operator"].password}),
+        "love": (
+            love_application(observatory),
+            {"user": "operator", "password": observatory.users["operator"].password},
+        ),
         "admin": (admin_application(observatory, SecretStr(key)), {"token": key}),
     }
 
@@ -113,23 +116,23 @@ def running_observatory(
         The observatory, until the context ends.
     """
     ready: Future[RunningObservatory] = Future()
-    stop = threading.Event()
+    stop = asyncio.Event()
 
     async def serve() -> None:
         observatory = Observatory(pace, cast)
         services, servers = _serve(observatory)
         await observatory.begin()
         ready.set_result(RunningObservatory(observatory, services, asyncio.get_running_loop()))
-        while not stop.is_set():
-            await asyncio.sleep(0.02)
+        await stop.wait()
         await _close(observatory, servers)
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()), name="simulated-observatory", daemon=True)
     thread.start()
+    running = ready.result(timeout=10.0)
     try:
-        yield ready.result(timeout=10.0)
+        yield running
     finally:
-        stop.set()
+        running.loop.call_soon_threadsafe(stop.set)
         thread.join(timeout=10.0)
 
 
