@@ -15,7 +15,7 @@ SIGMA_TO_FWHM = math.sqrt(8.0 * math.log(2.0))
 HSM_FWHM_PER_FWHM = 1.1303
 """FWHM that adaptive moments give for a Moffat profile of beta 3, divided by its FWHM."""
 
-HSM_STAMP_PIXELS = 161
+MIN_STAMP_RADIUS = 80
 
 
 def hsm_fwhm_pixels(
@@ -39,9 +39,8 @@ def hsm_fwhm_pixels(
     from scipy.signal import fftconvolve
 
     profile = galsim.Moffat(beta=MOFFAT_BETA, fwhm=fwhm_pixels, flux=1.0e5).shear(e1=e1, e2=e2)
-    image = profile.drawImage(
-        nx=HSM_STAMP_PIXELS, ny=HSM_STAMP_PIXELS, scale=1.0, method="no_pixel", dtype=float
-    )
+    side = 2 * max(MIN_STAMP_RADIUS, math.ceil(6.0 * fwhm_pixels)) + 1
+    image = profile.drawImage(nx=side, ny=side, scale=1.0, method="no_pixel", dtype=float)
     if kernel is not None:
         image = galsim.Image(fftconvolve(image.array, kernel.astype(float), mode="same"))
     found = galsim.hsm.FindAdaptiveMom(image, guess_sig=fwhm_pixels / 2.0, strict=False)

@@ -30,6 +30,7 @@ __all__ = [
     "PsfValues",
     "VisitOptics",
     "focal_plane_pixels",
+    "mean_pixel_scale_arcsec",
     "pixel_scale_arcsec",
     "visit_optics",
 ]
@@ -197,6 +198,30 @@ def pixel_scale_arcsec(wcs: WCS) -> float:
         Square root of the determinant of the CD matrix, in arcsec.
     """
     return 3600.0 * math.sqrt(abs(float(np.linalg.det(wcs.wcs.cd))))
+
+
+def mean_pixel_scale_arcsec(wcs: WCS) -> float:
+    """Give the pixel scale that a whole detector has.
+
+    Parameters
+    ----------
+    wcs
+        TAN-SIP, with its ``array_shape``.
+
+    Returns
+    -------
+    float
+        Square root of the sky area of the detector divided by its number of pixels, in arcsec. A fit knows it
+        better than the scale at the middle, where linear and cubic terms can stand in for each other.
+    """
+    rows, columns = wcs.array_shape
+    run = np.linspace(0.0, 1.0, 400, endpoint=False)
+    zero, one = np.zeros_like(run), np.ones_like(run)
+    x = np.concatenate([run, one, 1.0 - run, zero]) * columns - 0.5
+    y = np.concatenate([zero, run, one, 1.0 - run]) * rows - 0.5
+    u, v = wcs.sip_pix2foc(x, y, 0)
+    area = 0.5 * abs(float(np.sum(u * np.roll(v, -1) - v * np.roll(u, -1))))
+    return pixel_scale_arcsec(wcs) * math.sqrt(area / (rows * columns))
 
 
 @functools.lru_cache(maxsize=64)

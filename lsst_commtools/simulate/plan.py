@@ -22,7 +22,7 @@ __all__ = ["NightPlan", "make_plan"]
 MIN_SIDE, MAX_SIDE = 128, 4096
 AMPLIFIER_COLUMNS = 8
 MAX_CALIBRATIONS = 50
-MAX_VISITS = 10_000
+MAX_VISITS = 800  # those that fit between the first one and the end of the day_obs
 POINTING_MARGIN_ARCSEC = 30.0
 
 

@@ -13,7 +13,13 @@ from lsst_commtools.instrument.cameras import Detector
 from lsst_commtools.simulate.camera import FULL_WELL_ELECTRONS, READ_NOISE_ELECTRON
 from lsst_commtools.simulate.faults import Fault
 from lsst_commtools.simulate.hsm import HSM_FWHM_PER_FWHM, SIGMA_TO_FWHM, hsm_fwhm_pixels
-from lsst_commtools.simulate.optics import MOFFAT_BETA, VisitOptics, pixel_scale_arcsec, visit_optics
+from lsst_commtools.simulate.optics import (
+    MOFFAT_BETA,
+    VisitOptics,
+    mean_pixel_scale_arcsec,
+    pixel_scale_arcsec,
+    visit_optics,
+)
 from lsst_commtools.simulate.paths import raw_path, second_path, star_path
 from lsst_commtools.simulate.plan import NightPlan
 from lsst_commtools.simulate.scene import Scene, blur_kernel, sky_electrons, trail_angle_deg
@@ -119,6 +125,7 @@ def night_truth(plan: NightPlan, folder: Path) -> dict[str, Any]:
             "fwhm_hsm_arcsec": "2.3548 sqrt(T/2) of HSM adaptive moments of the noiseless profile",
             "pointing_offset": "true boresight minus header, on the tangent plane, RA to the east",
             "pixel_scale_arcsec": "at the middle of a detector; median over detectors for a visit",
+            "pixel_scale_mean_arcsec": "root of the sky area of a detector over its pixels; median likewise",
             "jitter_mas": "injected scatter of each coordinate of each star",
             "scatter_expected_mas": "MAD of a coordinate: jitter, and photon noise of all stars not saturated",
             "mad": "1.4826 x median absolute deviation",
@@ -277,6 +284,7 @@ def _visit_truth(plan: NightPlan, exposure: Exposure, folder: Path) -> dict[str,
         "rotation_offset_deg": optics.rotation_deg,
         "jitter_mas": plan.jitter_mas,
         "pixel_scale_arcsec": median("pixel_scale_arcsec"),
+        "pixel_scale_mean_arcsec": median("pixel_scale_mean_arcsec"),
         "scatter_expected_mas": median("scatter_expected_mas"),
         "fwhm_arcsec": median("fwhm_arcsec"),
         "fwhm_hsm_arcsec": median("fwhm_hsm_arcsec"),
@@ -308,6 +316,7 @@ def _detector_truth(
         "file": None if missing else str(raw_path(exposure, detector)),
         "stars": None if missing else f"truth/{stars.name}",
         "pixel_scale_arcsec": pixel_scale_arcsec(wcs),
+        "pixel_scale_mean_arcsec": mean_pixel_scale_arcsec(wcs),
         "pointing_offset_ra_arcsec": float(3600.0 * offset[0] * math.cos(math.radians(promised[1]))),
         "pointing_offset_dec_arcsec": float(3600.0 * offset[1]),
         "fwhm_centre_arcsec": float(centre.fwhm_arcsec[0]),

@@ -21,7 +21,7 @@ from lsst_commtools.simulate.camera import (
 )
 from lsst_commtools.simulate.faults import Fault
 from lsst_commtools.simulate.hsm import HSM_FWHM_PER_FWHM, hsm_fwhm_pixels
-from lsst_commtools.simulate.optics import pixel_scale_arcsec, visit_optics
+from lsst_commtools.simulate.optics import mean_pixel_scale_arcsec, pixel_scale_arcsec, visit_optics
 from lsst_commtools.simulate.plan import make_plan
 from lsst_commtools.simulate.scene import blur_kernel, draw_scene, place_stars, sky_electrons
 from lsst_commtools.simulate.truth import centroid_error_mas, expected_mad
@@ -166,6 +166,20 @@ def test_the_true_wcs_turns_back_and_bends_by_pixels(plan, optics):
         bend = np.hypot(straight_x - x, straight_y - y)
         assert 0.3 < bend.max() < 12.0
         assert pixel_scale_arcsec(wcs) == pytest.approx(0.2, rel=5e-4)
+
+
+def test_the_mean_scale_is_that_of_the_sky_area(plan, optics):
+    for detector in plan.detectors:
+        wcs = optics.true_wcs(detector)
+        middles = np.arange(64) * 8.0 + 3.5
+        x, y = (part.ravel() for part in np.meshgrid(middles, middles))
+        corners = [
+            np.stack(wcs.wcs_world2pix(*wcs.all_pix2world(x + dx, y + dy, 0), 0))
+            for dx, dy in ((-1, -1), (1, -1), (1, 1), (-1, 1))
+        ]
+        (ax, ay), (bx, by) = corners[2] - corners[0], corners[3] - corners[1]
+        ratio = np.sqrt(np.mean(np.abs(ax * by - ay * bx)) / 8.0)
+        assert mean_pixel_scale_arcsec(wcs) == pytest.approx(pixel_scale_arcsec(wcs) * ratio, rel=2e-5)
 
 
 def test_the_pointing_error_is_the_stated_one(plan, optics):
