@@ -291,6 +291,8 @@ def _lab_images(context: Context, listing_path: str | None, config_paths: tuple[
 
     site = context.site
     policy: ImagesSection = read_policy(config_paths, site.images) if config_paths else site.images
+    if listing_path is None and policy.source.type == "file" and not policy.source.path:
+        print("No registry is set: these are the sample images that come with the package.", file=sys.stderr)
     return LabImages(site, policy=policy, listing=_listing(listing_path))
 
 

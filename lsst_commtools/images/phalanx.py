@@ -24,7 +24,7 @@ def read_policy(paths: Sequence[Path | str], base: ImagesSection | None = None) 
         Files, the most general first: Phalanx's ``values.yaml`` and the overrides of a deployment, a site file with
         ``images:``, or the policy alone.
     base
-        Settings that Phalanx does not know (approvers and so on) are taken from here.
+        Source, approvers and what else Phalanx need not say are taken from here.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def read_policy(paths: Sequence[Path | str], base: ImagesSection | None = None) 
     merged: dict[str, Any] = {}
     for path in paths:
         _merge(merged, _policy_part(path))
-    for name in ("approvers", "approvals_needed", "approvals_url", "builds", "compat"):
+    for name in ("source", "approvers", "approvals_needed", "approvals_url", "builds", "compat"):
         if base is not None and name not in merged:
             merged[name] = getattr(base, name)
     try:
