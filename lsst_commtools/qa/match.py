@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lsst_commtools.errors import DataError
+from lsst_commtools.qa.projection import unit_vectors
 
 __all__ = ["PatternMatch", "match_pattern", "match_sky"]
 
@@ -16,31 +17,6 @@ _RADIANS_PER_ARCSEC = np.pi / 180.0 / 3600.0
 _GRID_FROM = 30_000
 _CHANCE = 1e-3
 Index = NDArray[np.int64]
-
-
-def unit_vectors(ra_deg: ArrayLike, dec_deg: ArrayLike) -> NDArray[np.float64]:
-    """Give the unit vectors of directions.
-
-    Parameters
-    ----------
-    ra_deg, dec_deg
-        Shape (n,).
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (n, 3).
-    """
-    ra, dec = (
-        np.radians(np.asarray(ra_deg, dtype=np.float64)),
-        np.radians(np.asarray(dec_deg, dtype=np.float64)),
-    )
-    vectors = np.empty((ra.size, 3))
-    cos_dec = np.cos(dec)
-    np.multiply(cos_dec, np.cos(ra), out=vectors[:, 0])
-    np.multiply(cos_dec, np.sin(ra), out=vectors[:, 1])
-    np.sin(dec, out=vectors[:, 2])
-    return vectors
 
 
 def match_sky(

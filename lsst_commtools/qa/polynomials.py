@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lsst_commtools.errors import DataError
 
-__all__ = ["design_matrix", "exponents", "n_terms", "solve", "translate"]
+__all__ = ["LeastSquares", "design_matrix", "exponents", "n_terms", "solve", "translate"]
 
 _CONDITION_LIMIT = 1e-13
 
@@ -75,23 +75,107 @@ def design_matrix(u: NDArray[Any], v: NDArray[Any], order: int) -> NDArray[np.fl
     return matrix.T
 
 
+class LeastSquares:
+    """Linear least squares by the normal equations, for many right sides and changing rows.
+
+    The columns are of order one, so that the normal equations are exact enough; what changes between two solutions is
+    a few rows, so that taking these out costs little.
+
+    Parameters
+    ----------
+    matrix
+        Design matrix, shape (n, terms).
+    weights
+        Weight of each row, shape (n,).
+    what
+        What is fitted, for error messages.
+    """
+
+    def __init__(
+        self,
+        matrix: NDArray[np.float64],
+        weights: NDArray[np.float64] | None = None,
+        *,
+        what: str = "polynomial",
+    ) -> None:
+        self.matrix = matrix
+        self.weighted = matrix if weights is None else matrix * weights[:, None]
+        self.what = what
+        self.normal = self.weighted.T @ matrix
+        self.rows = np.ones(len(matrix), dtype=bool)
+        self._dropped: NDArray[np.int64] = np.empty(0, np.int64)
+        self._inverse = self._invert(self.normal)
+
+    def select(self, rows: NDArray[np.bool_]) -> None:
+        """Choose the rows that count.
+
+        Parameters
+        ----------
+        rows
+            Mask, shape (n,).
+
+        Raises
+        ------
+        DataError
+            If these rows do not determine all terms.
+        """
+        if np.array_equal(rows, self.rows):
+            return
+        self.rows, self._dropped = rows, np.flatnonzero(~rows)
+        if 2 * self._dropped.size < rows.size:
+            normal = self.normal - self.weighted[self._dropped].T @ self.matrix[self._dropped]
+        else:
+            normal = self.weighted[rows].T @ self.matrix[rows]
+        self._inverse = self._invert(normal)
+
+    def solve(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Solve for the coefficients.
+
+        Parameters
+        ----------
+        values
+            Right sides, shape (n, columns).
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (terms, columns).
+        """
+        if 2 * self._dropped.size < self.rows.size:
+            right = self.weighted.T @ values
+            if self._dropped.size:
+                right -= self.weighted[self._dropped].T @ values[self._dropped]
+        else:
+            right = self.weighted[self.rows].T @ values[self.rows]
+        return np.asarray(self._inverse @ right)
+
+    def _invert(self, normal: NDArray[np.float64]) -> NDArray[np.float64]:
+        used, terms = int(self.rows.sum()), len(normal)
+        if used < terms:
+            raise DataError(
+                f"The {self.what} has {terms} terms, but only {used} stars are usable.",
+                advice="Lower the order of the fit.",
+            )
+        eigenvalues, vectors = np.linalg.eigh(normal)
+        if not eigenvalues[0] > _CONDITION_LIMIT * eigenvalues[-1]:
+            raise DataError(
+                f"The stars do not determine the {self.what}: they lie on a line or a few points.",
+                advice="Lower the order of the fit.",
+            )
+        return np.asarray((vectors / eigenvalues) @ vectors.T)
+
+
 def solve(
-    matrix: NDArray[Any],
-    values: NDArray[Any],
-    weights: NDArray[Any] | None = None,
-    *,
-    what: str = "polynomial",
+    matrix: NDArray[np.float64], values: NDArray[np.float64], *, what: str = "polynomial"
 ) -> NDArray[np.float64]:
-    """Solve linear least squares by the normal equations; the columns are of order one, so that is exact enough.
+    """Solve linear least squares once.
 
     Parameters
     ----------
     matrix
         Design matrix, shape (n, terms).
     values
-        Shape (n, columns).
-    weights
-        Weight of each row, shape (n,).
+        Right sides, shape (n, columns).
     what
         What is fitted, for the error message.
 
@@ -103,23 +187,9 @@ def solve(
     Raises
     ------
     DataError
-        If there are fewer rows than terms, or they do not determine all terms.
+        If the rows do not determine all terms.
     """
-    rows, terms = matrix.shape
-    if rows < terms:
-        raise DataError(
-            f"The {what} has {terms} terms, but only {rows} stars are usable.",
-            advice="Lower the order of the fit.",
-        )
-    weighted = matrix if weights is None else matrix * weights[:, None]
-    normal = weighted.T @ matrix
-    eigenvalues = np.linalg.eigvalsh(normal)
-    if not eigenvalues[0] > _CONDITION_LIMIT * eigenvalues[-1]:
-        raise DataError(
-            f"The stars do not determine the {what}: they lie on a line or a few points.",
-            advice="Lower the order of the fit.",
-        )
-    return np.asarray(np.linalg.solve(normal, weighted.T @ values))
+    return LeastSquares(matrix, what=what).solve(values)
 
 
 def translate(coefficients: NDArray[Any], offset: tuple[float, float], order: int) -> NDArray[np.float64]:

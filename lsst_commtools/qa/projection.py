@@ -2,13 +2,64 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["mean_direction", "sky_to_tangent", "tangent_to_sky"]
+__all__ = [
+    "direction_of",
+    "mean_direction",
+    "sky_to_tangent",
+    "tangent_to_sky",
+    "unit_vectors",
+    "vectors_to_tangent",
+]
 
 _ARCSEC = 3600.0 * 180.0 / np.pi
 Array = NDArray[np.float64]
+
+
+def unit_vectors(ra_deg: ArrayLike, dec_deg: ArrayLike) -> NDArray[np.float64]:
+    """Give the unit vectors of directions.
+
+    Parameters
+    ----------
+    ra_deg, dec_deg
+        Shape (n,).
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n, 3).
+    """
+    ra, dec = (
+        np.radians(np.asarray(ra_deg, dtype=np.float64)),
+        np.radians(np.asarray(dec_deg, dtype=np.float64)),
+    )
+    vectors = np.empty((ra.size, 3))
+    cos_dec = np.cos(dec)
+    np.multiply(cos_dec, np.cos(ra), out=vectors[:, 0])
+    np.multiply(cos_dec, np.sin(ra), out=vectors[:, 1])
+    np.sin(dec, out=vectors[:, 2])
+    return vectors
+
+
+def direction_of(vector: Array) -> tuple[float, float]:
+    """Give the direction of a vector.
+
+    Parameters
+    ----------
+    vector
+        Shape (3,), of any length.
+
+    Returns
+    -------
+    ra_deg, dec_deg
+        RA in [0, 360).
+    """
+    x, y, z = (float(v) for v in vector)
+    return math.degrees(math.atan2(y, x)) % 360.0, math.degrees(math.atan2(z, math.hypot(x, y)))
 
 
 def mean_direction(ra_deg: ArrayLike, dec_deg: ArrayLike) -> tuple[float, float]:
@@ -24,12 +75,38 @@ def mean_direction(ra_deg: ArrayLike, dec_deg: ArrayLike) -> tuple[float, float]
     ra_deg, dec_deg
         RA in [0, 360).
     """
-    ra, dec = (
-        np.radians(np.asarray(ra_deg, dtype=np.float64)),
-        np.radians(np.asarray(dec_deg, dtype=np.float64)),
+    return direction_of(unit_vectors(ra_deg, dec_deg).sum(axis=0))
+
+
+def vectors_to_tangent(vectors: Array, centre: tuple[float, float]) -> Array:
+    """Project unit vectors onto a tangent plane, as `sky_to_tangent`.
+
+    Parameters
+    ----------
+    vectors
+        Shape (n, 3).
+    centre
+        RA and Dec of the tangent point in degrees.
+
+    Returns
+    -------
+    numpy.ndarray
+        xi and eta in arcsec, shape (n, 2); NaN for directions of the other hemisphere.
+    """
+    ra0, dec0 = math.radians(centre[0]), math.radians(centre[1])
+    sin_ra, cos_ra, sin_dec, cos_dec = math.sin(ra0), math.cos(ra0), math.sin(dec0), math.cos(dec0)
+    axes = np.array(
+        [
+            [-sin_ra, -sin_dec * cos_ra, cos_dec * cos_ra],
+            [cos_ra, -sin_dec * sin_ra, cos_dec * sin_ra],
+            [0.0, cos_dec, sin_dec],
+        ]
     )
-    x, y, z = np.mean(np.cos(dec) * np.cos(ra)), np.mean(np.cos(dec) * np.sin(ra)), np.mean(np.sin(dec))
-    return float(np.degrees(np.arctan2(y, x)) % 360.0), float(np.degrees(np.arctan2(z, np.hypot(x, y))))
+    projected = vectors @ axes
+    depth = projected[:, 2]
+    if depth.min(initial=1.0) <= 0.0:
+        depth = np.where(depth > 0.0, depth, np.nan)
+    return np.asarray(projected[:, :2] * (_ARCSEC / depth)[:, None])
 
 
 def sky_to_tangent(ra_deg: ArrayLike, dec_deg: ArrayLike, centre: tuple[float, float]) -> tuple[Array, Array]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lsst_commtools.qa.polynomials import design_matrix, solve
+from lsst_commtools.qa.polynomials import LeastSquares, design_matrix, n_terms
 from lsst_commtools.qa.statistics import clip_mask
 
 __all__ = ["MomentModel", "fit_moment_model"]
@@ -106,19 +106,22 @@ def fit_moment_model(
     centre, half_width = 0.5 * (low + high), np.maximum(0.5 * (high - low), 1.0)
     safe = np.where(np.isfinite(position), (position - centre[:, None]) / half_width[:, None], 0.0)
     matrix = design_matrix(safe[0], safe[1], order)
-    candidates = good
-    for _ in range(max_iterations):
-        coefficients = solve(matrix[good], moments[good], what="PSF model")
-        if clip_sigma is None:
+    squares = LeastSquares(matrix[good], what="PSF model")
+    measured = moments[good]
+    coefficients = squares.solve(measured)
+    for _ in range(max_iterations if clip_sigma is not None else 0):
+        residual = measured - squares.matrix @ coefficients
+        kept = clip_mask(residual, squares.rows, clip_sigma or 0.0, _FLOOR_PIXEL2)
+        if np.array_equal(kept, squares.rows) or kept.sum() < n_terms(order):
             break
-        kept = candidates & clip_mask(moments - matrix @ coefficients, good, clip_sigma, _FLOOR_PIXEL2)
-        if np.array_equal(kept, good):
-            break
-        good = kept
+        squares.select(kept)
+        coefficients = squares.solve(measured)
+    chosen = np.zeros(len(moments), dtype=bool)
+    chosen[np.flatnonzero(good)[squares.rows]] = True
     return MomentModel(
         order,
         (float(centre[0]), float(centre[1])),
         (float(half_width[0]), float(half_width[1])),
         coefficients,
-        good,
+        chosen,
     )

@@ -104,8 +104,11 @@ def clip_mask(
     numpy.ndarray
         Rows that are kept, shape (n,); rows that are not finite are not.
     """
-    sample = residuals[used]
-    centre = np.median(sample, axis=0)
-    width = sigma * np.maximum(MAD_TO_SIGMA * np.median(np.abs(sample - centre), axis=0), floor)
-    kept: NDArray[np.bool_] = np.all(np.abs(residuals - centre) <= width, axis=1)
+    columns = np.ascontiguousarray(residuals.T)
+    sample = columns if used.all() else columns[:, used]
+    middle = sample.shape[1] // 2
+    centre = np.partition(sample, middle, axis=1)[:, middle, None]
+    deviation = np.partition(np.abs(sample - centre), middle, axis=1)[:, middle, None]
+    width = sigma * np.maximum(MAD_TO_SIGMA * deviation, floor)
+    kept: NDArray[np.bool_] = np.all(np.abs(columns - centre) <= width, axis=0)
     return kept

@@ -7,6 +7,7 @@ all). SIP is the same polynomial with the linear part taken out (Shupe et al. 20
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lsst_commtools.errors import DataError, InputError
-from lsst_commtools.qa.polynomials import design_matrix, exponents, n_terms, solve, translate
-from lsst_commtools.qa.projection import mean_direction, sky_to_tangent, tangent_to_sky
+from lsst_commtools.qa.polynomials import LeastSquares, design_matrix, exponents, n_terms, solve, translate
+from lsst_commtools.qa.projection import direction_of, tangent_to_sky, unit_vectors, vectors_to_tangent
 from lsst_commtools.qa.statistics import clip_mask
 
 if TYPE_CHECKING:
@@ -261,31 +262,21 @@ def fit_tan_polynomial(
     stars = _Stars(
         px[rows], py[rows], ra[rows], dec[rows], None if weight is None else weight[rows], order, bounds
     )
-    clipping = _Clipping(clip_sigma, max_iterations)
+    centre = direction_of(stars.vectors.sum(axis=0)) if crval is None else crval
+    coefficients = _fit_clipped(stars, stars.plane(centre), clip_sigma, max_iterations)
     if crval is None:
         pixel = stars.middle if crpix is None else crpix
-        centre, coefficients, kept, residual = _fit_about_pixel(stars, pixel, clipping)
+        centre, coefficients = _move_centre(stars, pixel, centre, coefficients)
     else:
-        centre = crval
-        coefficients, kept, residual = _fit_clipped(
-            stars, stars.plane(crval), np.ones(rows.size, dtype=bool), clipping
-        )
         pixel = _root(stars, coefficients)
+    residual = stars.squares.matrix @ coefficients - stars.plane(centre)
     coefficients = stars.about(pixel, coefficients)
     coefficients[0] = 0.0
     residuals = np.full((2, px.size), np.nan)
     residuals[:, rows] = residual.T * 1e3
     used = np.zeros(px.size, dtype=bool)
-    used[rows[kept]] = True
+    used[rows[stars.squares.rows]] = True
     return WcsFit(order, centre, pixel, stars.scale, coefficients, bounds, used, residuals[0], residuals[1])
-
-
-@dataclass(frozen=True)
-class _Clipping:
-    """When to stop, and what to drop."""
-
-    sigma: float | None
-    max_iterations: int
 
 
 class _Stars:
@@ -303,26 +294,18 @@ class _Stars:
     ) -> None:
         self.middle = (0.5 * (bounds[0] + bounds[1]), 0.5 * (bounds[2] + bounds[3]))
         self.scale = max(bounds[1] - bounds[0], bounds[3] - bounds[2], 1.0) / 2.0
-        self.ra, self.dec, self.weight, self.order = ra, dec, weight, order
-        self.matrix = design_matrix(
-            (x - self.middle[0]) / self.scale, (y - self.middle[1]) / self.scale, order
-        )
+        self.order, self.vectors = order, unit_vectors(ra, dec)
+        matrix = design_matrix((x - self.middle[0]) / self.scale, (y - self.middle[1]) / self.scale, order)
+        self.squares = LeastSquares(matrix, weight, what="WCS")
 
     def plane(self, centre: tuple[float, float]) -> Array:
         """Give the reference positions on the plane that touches the sky at a point, shape (n, 2)."""
-        plane = np.stack(sky_to_tangent(self.ra, self.dec, centre), axis=1)
+        plane = vectors_to_tangent(self.vectors, centre)
         if not np.isfinite(plane).all():
             raise DataError(
                 "Reference stars lie more than 90 degrees from each other: they are not one field."
             )
         return plane
-
-    def fit(self, plane: Array, kept: NDArray[np.bool_]) -> Array:
-        """Solve for the coefficients."""
-        if kept.all():
-            return solve(self.matrix, plane, self.weight, what="WCS")
-        weight = None if self.weight is None else self.weight[kept]
-        return solve(self.matrix[kept], plane[kept], weight, what="WCS")
 
     def about(self, pixel: tuple[float, float], coefficients: Array) -> Array:
         """Expand the polynomial about another pixel."""
@@ -330,38 +313,31 @@ class _Stars:
         return translate(coefficients, offset, self.order)
 
 
-def _fit_clipped(
-    stars: _Stars, plane: Array, kept: NDArray[np.bool_], clipping: _Clipping
-) -> tuple[Array, NDArray[np.bool_], Array]:
-    """Fit and clip until nothing changes: coefficients, stars kept, residuals in arcsec."""
-    finite = np.ones(len(plane), dtype=bool)
-    for _ in range(max(clipping.max_iterations, 1)):
-        coefficients = stars.fit(plane, kept)
-        residual = stars.matrix @ coefficients - plane
-        if clipping.sigma is None:
-            return coefficients, finite, residual
-        again = clip_mask(residual, kept, clipping.sigma, _FLOOR_ARCSEC)
-        if np.array_equal(again, kept) or again.sum() < n_terms(stars.order):
-            return coefficients, kept, residual
-        kept = again
-    coefficients = stars.fit(plane, kept)
-    return coefficients, kept, stars.matrix @ coefficients - plane
+def _fit_clipped(stars: _Stars, plane: Array, sigma: float | None, max_iterations: int) -> Array:
+    """Fit and clip until nothing changes; the rows that are left stay chosen."""
+    squares = stars.squares
+    coefficients = squares.solve(plane)
+    for _ in range(max_iterations if sigma is not None else 0):
+        kept = clip_mask(squares.matrix @ coefficients - plane, squares.rows, sigma or 0.0, _FLOOR_ARCSEC)
+        if np.array_equal(kept, squares.rows) or kept.sum() < n_terms(stars.order):
+            break
+        squares.select(kept)
+        coefficients = squares.solve(plane)
+    return coefficients
 
 
-def _fit_about_pixel(
-    stars: _Stars, pixel: tuple[float, float], clipping: _Clipping
-) -> tuple[tuple[float, float], Array, NDArray[np.bool_], Array]:
-    """Fit with the tangent point at a pixel: it moves until the polynomial vanishes there."""
-    centre = mean_direction(stars.ra, stars.dec)
-    kept = np.ones(len(stars.ra), dtype=bool)
+def _move_centre(
+    stars: _Stars, pixel: tuple[float, float], centre: tuple[float, float], coefficients: Array
+) -> tuple[tuple[float, float], Array]:
+    """Move the tangent point to where a pixel looks, and fit again, until the polynomial vanishes there."""
     for _ in range(_MAX_RECENTRINGS):
-        coefficients, kept, residual = _fit_clipped(stars, stars.plane(centre), kept, clipping)
         constant = stars.about(pixel, coefficients)[0]
-        if np.hypot(*constant) < _CENTRED_ARCSEC:
+        if math.hypot(*constant) < _CENTRED_ARCSEC:
             break
         moved_ra, moved_dec = tangent_to_sky(constant[0], constant[1], centre)
         centre = (float(moved_ra), float(moved_dec))
-    return centre, coefficients, kept, residual
+        coefficients = stars.squares.solve(stars.plane(centre))
+    return centre, coefficients
 
 
 def _root(stars: _Stars, coefficients: Array) -> tuple[float, float]:
