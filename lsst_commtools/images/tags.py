@@ -154,13 +154,20 @@ class ImageTag:
     @property
     def sort_key(self) -> tuple[Any, ...]:
         """Key that orders the tags of one type, oldest first."""
+        version = self.version
+        if version is not None:
+            candidate = version.candidate
+            head: tuple[Any, ...] = (0, *version[:3], candidate is None, candidate or 0)
+        else:
+            head = (1, self.name or "")
         return (
-            (0, self.version.sort_key, "") if self.version is not None else (1, (), self.name or ""),
+            *head,
             -1 if self.cycle is None else self.cycle,
             -1 if self.cycle_build is None else self.cycle_build,
             -1 if self.rsp_build is None else self.rsp_build,
             self.extra or "",
-            (self.architecture is None, self.architecture or ""),
+            self.architecture is None,
+            self.architecture or "",
             self.tag,
         )
 
@@ -393,10 +400,12 @@ def _shown(text: str) -> str:
 
 def _with_tail(text: str, start: int, head: _Head) -> ImageTag | None:
     """Add what follows the version: cycle, RSP build, extra text, architecture."""
+    kind, display, version, date = head
+    if start == len(text):
+        return ImageTag(text, kind, display, version=version, date=date, based_on=kind)
     match = _TAIL.fullmatch(text, start)
     if match is None:
         return None
-    kind, display, version, date = head
     cycle, build, rsp, extra, architecture = match.groups()
     problems: tuple[str, ...] = ()
     if extra is not None:
