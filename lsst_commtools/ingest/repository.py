@@ -263,11 +263,16 @@ def certify(
         If the run holds none, or the span is empty.
     """
     from astropy.time import Time
-    from lsst.daf.butler import Timespan
+    from lsst.daf.butler import MissingCollectionError, Timespan
 
     if begin_tai is not None and end_tai is not None and end_tai <= begin_tai:
         raise DataError(f"The validity from {begin_tai} to {end_tai} TAI is empty.")
-    refs = butler.query_datasets(dataset_type, collections=run, find_first=False, explain=False, limit=None)
+    try:
+        refs = butler.query_datasets(
+            dataset_type, collections=run, find_first=False, explain=False, limit=None
+        )
+    except MissingCollectionError:
+        refs = []
     if not refs:
         raise DataError(f"{run} holds no {dataset_type} to certify.")
     span = Timespan(
