@@ -81,3 +81,75 @@ def make_raw():
         return RawImage({"OBSID": "test"}, tuple(amplifiers), electrons.shape)
 
     return build
+
+
+@pytest.fixture(scope="session")
+def night(tmp_path_factory):
+    """A night through simulator, ingest, calibrations and pipeline: a dead amplifier, a missing detector, a trailed
+    visit, and a raw file that was damaged after its ingest."""
+    from lsst_commtools.ingest import (
+        Ingester,
+        calib_run,
+        certify,
+        create_repository,
+        ingest_refcat,
+        open_repository,
+    )
+    from lsst_commtools.instrument.cameras import get_camera
+    from lsst_commtools.pipeline import CALIBRATION_PIPELINE, run_pipeline
+    from lsst_commtools.simulate.night import simulate_night
+
+    folder = tmp_path_factory.mktemp("night")
+    camera = get_camera("LSSTComCam")
+    simulated = simulate_night(
+        folder / "night",
+        visits=3,
+        biases=2,
+        flats=2,
+        seed=20261120,
+        faults=("dead-amplifier", "missing-detector", "trailed-visit"),
+    )
+    repository = create_repository(folder / "repository")
+    Ingester(repository, camera).ingest(sorted(simulated.raw.rglob("*.fits")))
+    with open_repository(repository, writeable=True) as butler:
+        ingest_refcat(butler, [simulated.refcat])
+    truth = simulated.read_truth()
+    sound = [visit for visit in truth["visits"] if not visit["fault"]]
+    victim = next(d for d in sound[0]["detectors"] if d["detector"] != 4 and d["file"])
+    damaged = simulated.folder / victim["file"]
+    damaged.write_bytes(damaged.read_bytes()[:100_000])
+
+    run = calib_run(camera, "test")
+    calibrations = run_pipeline(
+        repository,
+        "instrument='LSSTComCam' AND exposure.observation_type IN ('bias', 'flat')",
+        run,
+        pipeline=str(CALIBRATION_PIPELINE),
+    )
+    with open_repository(repository, writeable=True) as butler:
+        for name in ("bias", "flat"):
+            certify(butler, camera, name, run)
+    seen = []
+    report = run_pipeline(
+        repository,
+        "instrument='LSSTComCam' AND exposure.observation_type='science'",
+        "u/test/night",
+        2,
+        lambda done, total, outcome: seen.append((done, total, outcome)),
+    )
+    with open_repository(repository) as butler:
+        summaries = {
+            ref.dataId["visit"]: butler.get(ref).to_pandas()
+            for ref in butler.query_datasets("visit_summary", "u/test/night", find_first=False)
+        }
+    return SimpleNamespace(
+        repository=repository,
+        truth={visit["visit"]: visit for visit in truth["visits"]},
+        faults=truth["faults"],
+        damaged=(sound[0]["visit"], victim["detector"]),
+        calibrations=calibrations,
+        report=report,
+        progress=seen,
+        summaries=summaries,
+        folder=simulated.folder,
+    )
