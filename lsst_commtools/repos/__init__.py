@@ -2,31 +2,94 @@
 
 from __future__ import annotations
 
-from lsst_commtools.repos.audit import audit_gen2, find_teststand_paths
-from lsst_commtools.repos.chain import resolve_chain
-from lsst_commtools.repos.values import (
-    AuditProblem,
-    AuditReport,
-    Chain,
-    ChainProblem,
-    Link,
-    Located,
-    Location,
-    Repository,
-    Station,
-)
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lsst_commtools.repos.audit import audit_gen2, find_teststand_paths
+    from lsst_commtools.repos.chain import find_in_chain, resolve_chain
+    from lsst_commtools.repos.check import CheckLine, Verdict
+    from lsst_commtools.repos.convert import ConversionAction, ConversionItem, plan_conversion
+    from lsst_commtools.repos.facade import Holdings, Repositories
+    from lsst_commtools.repos.gen2 import Gen2Repository
+    from lsst_commtools.repos.gen3 import CollectionTree, Gen3Repository
+    from lsst_commtools.repos.gen3_audit import audit_gen3
+    from lsst_commtools.repos.image import ImageId
+    from lsst_commtools.repos.links import (
+        RepointPlan,
+        last_repoint,
+        make_linked_repository,
+        plan_repoint,
+        repoint,
+    )
+    from lsst_commtools.repos.values import (
+        AuditProblem,
+        AuditReport,
+        Chain,
+        ChainProblem,
+        Link,
+        Located,
+        Location,
+        Repository,
+        Station,
+    )
+
+_HOMES = {
+    "audit": ("audit_gen2", "find_teststand_paths"),
+    "chain": ("find_in_chain", "resolve_chain"),
+    "check": ("CheckLine", "Verdict"),
+    "convert": ("ConversionAction", "ConversionItem", "plan_conversion"),
+    "facade": ("Holdings", "Repositories"),
+    "gen2": ("Gen2Repository",),
+    "gen3": ("CollectionTree", "Gen3Repository"),
+    "gen3_audit": ("audit_gen3",),
+    "image": ("ImageId",),
+    "links": ("RepointPlan", "last_repoint", "make_linked_repository", "plan_repoint", "repoint"),
+    "values": (
+        "AuditProblem", "AuditReport", "Chain", "ChainProblem", "Link", "Located", "Location", "Repository", "Station",
+    ),
+}  # fmt: skip
+_MODULES = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "AuditProblem",
     "AuditReport",
     "Chain",
     "ChainProblem",
+    "CheckLine",
+    "CollectionTree",
+    "ConversionAction",
+    "ConversionItem",
+    "Gen2Repository",
+    "Gen3Repository",
+    "Holdings",
+    "ImageId",
     "Link",
     "Located",
     "Location",
+    "RepointPlan",
+    "Repositories",
     "Repository",
     "Station",
+    "Verdict",
     "audit_gen2",
+    "audit_gen3",
+    "find_in_chain",
     "find_teststand_paths",
+    "last_repoint",
+    "make_linked_repository",
+    "plan_conversion",
+    "plan_repoint",
+    "repoint",
     "resolve_chain",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

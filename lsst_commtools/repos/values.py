@@ -5,7 +5,10 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "AuditProblem",
@@ -187,6 +190,14 @@ class Chain:
             "problems": [problem.to_dict() for problem in self.problems],
         }
 
+    def to_frame(self) -> pd.DataFrame:
+        """Give the roots as a table, in search order."""
+        import pandas as pd
+
+        rows = [(m.path, m.mapper or "", m.registry or "") for m in self.members]
+        frame = pd.DataFrame(rows, columns=["root", "mapper", "registry"])
+        return frame.set_axis(pd.RangeIndex(1, len(rows) + 1, name="searched"))
+
 
 @dataclass(frozen=True)
 class LogEntry:
@@ -287,6 +298,13 @@ class AuditReport:
             "problems": [problem.to_dict() for problem in self.problems],
         }
 
+    def to_frame(self) -> pd.DataFrame:
+        """Give the problems as a table."""
+        import pandas as pd
+
+        columns = ["kind", "path", "what", "log"]
+        return pd.DataFrame([[getattr(p, name) for name in columns] for p in self.problems], columns=columns)
+
 
 class Station(enum.Enum):
     """Where an image is on its way to the people, or where it was lost."""
@@ -377,3 +395,10 @@ class Located:
             "locations": [asdict(location) for location in self.locations],
             "unread": list(self.unread),
         }
+
+    def to_frame(self) -> pd.DataFrame:
+        """Give the places as a table, those that win first."""
+        import pandas as pd
+
+        columns = ["repository", "collection", "exposure_id", "detector", "exists", "wins", "path", "target"]
+        return pd.DataFrame([[getattr(p, name) for name in columns] for p in self.locations], columns=columns)

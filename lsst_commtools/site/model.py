@@ -18,6 +18,7 @@ from lsst_commtools.site.home import commtools_home
 from lsst_commtools.site.images import ImagesSection
 from lsst_commtools.site.procedure import ProcedureSection
 from lsst_commtools.site.releases import ReleasesSection
+from lsst_commtools.site.repos import ReposSection
 from lsst_commtools.site.secrets import read_secret
 from lsst_commtools.site.sections import Section
 
@@ -53,6 +54,8 @@ class Site(Section):
         Which lab images are shown, and who approves them.
     releases
         What verifies which feature.
+    repos
+        Where images are.
     procedure
         How procedures are run, and where their record lies.
     """
@@ -65,6 +68,7 @@ class Site(Section):
     control: ControlSection = Field(default_factory=ControlSection)
     images: ImagesSection = Field(default_factory=ImagesSection)
     releases: ReleasesSection = Field(default_factory=ReleasesSection)
+    repos: ReposSection = Field(default_factory=ReposSection)
     procedure: ProcedureSection = Field(default_factory=ProcedureSection)
 
     @classmethod

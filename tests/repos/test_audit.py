@@ -236,7 +236,8 @@ def test_a_view_is_no_registry(source, ingest):
     ingest.registry.unlink()
     with sqlite3.connect(ingest.registry) as registry:
         registry.execute(
-            "CREATE VIEW raw AS WITH RECURSIVE t(visit) AS (SELECT 1 UNION ALL SELECT visit + 1 FROM t) SELECT visit FROM t"
+            "CREATE VIEW raw AS WITH RECURSIVE t(visit) AS (SELECT 1 UNION ALL SELECT visit + 1 FROM t) "
+            "SELECT visit FROM t"
         )
     registry.close()
     assert audit(source).problems[-1].kind == "orphan-registry"

@@ -227,7 +227,7 @@ def test_special_files_are_not_opened(old):
 
 def test_undecodable_link(old):
     path = old("repo")
-    os.symlink(b"/\xff\xfe", os.fsencode(path / "_parent"))
+    (path / "_parent").symlink_to(os.fsdecode(b"/\xff\xfe"))
     assert kinds(resolve_chain(path)) == ["dangling-link"]
 
 
