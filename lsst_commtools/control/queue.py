@@ -40,7 +40,7 @@ _LOG = logging.getLogger(__name__)
 _LAST = 2
 _SETTLE_S = 10.0
 _SCHEMA_S = 20.0
-_GONE_S = 5.0
+_GONE_S = 3.0
 
 
 class ScriptQueue:

@@ -97,7 +97,7 @@ class LoveSession:
         self._identity: Mapping[str, Any] | None = None
         self._clock_offset_s = 0.0
         self._http = requests.Session()
-        retry = Retry(total=2, read=0, status=0, other=0, backoff_factor=0.2, allowed_methods={"GET"})
+        retry = Retry(total=2, read=False, status=0, other=0, backoff_factor=0.2, allowed_methods={"GET"})
         adapter = HTTPAdapter(pool_maxsize=_POOL_SIZE, max_retries=retry)
         self._http.mount("http://", adapter)
         self._http.mount("https://", adapter)
