@@ -10,7 +10,7 @@ import hashlib
 import io
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsst_commtools.errors import TableError
+from lsst_commtools.instrument.fits_units import CardValue, FitsUnit, outline
 from lsst_commtools.instrument.images import Amplifier, RawImage
 
 if TYPE_CHECKING:
@@ -58,11 +59,13 @@ class RawFile:
 class _Layout:
     """Where one amplifier's pixels come from and go to."""
 
+    name: str
     data_section: tuple[slice, slice]
     detector_section: tuple[slice, slice]
     flip_x: bool
     flip_y: bool
     detector_shape: tuple[int, int]
+    gain: float
 
 
 def read_raw(path: str | Path) -> RawImage:
@@ -84,15 +87,16 @@ def read_raw(path: str | Path) -> RawImage:
         If the file cannot be read, is cut short, fails its checksums, or its sections contradict each other.
     """
     content = _read_bytes(Path(path))
-    with _open(content, Path(path), compressed=True) as units:
-        header, layouts, shape = _check(units, content, Path(path))
+    header, layouts, shape = _check(content, Path(path))
+    with _open(content, Path(path)) as units:
         amplifiers = []
-        for unit, layout in zip(_segments(units), layouts, strict=True):
+        for place, layout in layouts.items():
+            unit = units[place]
             try:
                 data = np.asarray(unit.data)
             except Exception as error:
                 raise _unreadable(path, f"the pixels of {unit.name} cannot be decoded") from error
-            amplifiers.append(_amplifier(unit, data, layout, header))
+            amplifiers.append(_amplifier(data, layout))
     return RawImage(header=header, amplifiers=tuple(amplifiers), shape=shape)
 
 
@@ -115,8 +119,7 @@ def inspect_raw(path: str | Path) -> RawFile:
         As for `read_raw`.
     """
     content = _read_bytes(Path(path))
-    with _open(content, Path(path), compressed=False) as units:
-        header, _, shape = _check(units, content, Path(path))
+    header, _, shape = _check(content, Path(path))
     return RawFile(Path(path), len(content), hashlib.sha256(content).hexdigest(), header, shape)
 
 
@@ -191,39 +194,34 @@ def _read_bytes(path: Path) -> bytes:
     return content
 
 
-def _open(content: bytes, path: Path, *, compressed: bool) -> fits.HDUList:
+def _open(content: bytes, path: Path) -> fits.HDUList:
     from astropy.io import fits
 
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # astropy warns of files that are cut short, and goes on
+        warnings.simplefilter("error")  # astropy warns of what it does not understand, and goes on
         try:
-            return fits.open(
-                io.BytesIO(content),
-                memmap=False,
-                lazy_load_hdus=False,
-                disable_image_compression=not compressed,
-            )
+            return fits.open(io.BytesIO(content), memmap=False, lazy_load_hdus=False)
         except Exception as error:
             first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise _unreadable(path, f"astropy says {first_line!r}") from error
 
 
-def _segments(units: fits.HDUList) -> list[Any]:
-    return [unit for unit in units[1:] if "DETSEC" in unit.header]
+def _check(content: bytes, path: Path) -> tuple[dict[str, Any], dict[int, _Layout], tuple[int, int]]:
+    """Check the whole file; give header, the layout of each extension that is an amplifier, and the shape."""
+    from astropy.io import fits
 
-
-def _check(
-    units: fits.HDUList, content: bytes, path: Path
-) -> tuple[dict[str, Any], list[_Layout], tuple[int, int]]:
     try:
-        header = _plain_header(units[0].header)
-        layouts = [_layout(unit.header, units[0].header) for unit in _segments(units)]
-    except (ValueError, TypeError, KeyError) as error:
-        raise _unreadable(path, str(error).strip("'\". ")) from error
+        units = outline(content)
+        _check_sums(units)
+        primary = units[0].cards
+        layouts = {k: _layout(unit, primary) for k, unit in enumerate(units) if k and "DETSEC" in unit.cards}
+    except ValueError as error:
+        raise _unreadable(path, str(error)) from error
+    try:
+        header = _plain_header(fits.Header.fromstring(content[: units[0].data_start]))
     except Exception as error:
         raise _unreadable(path, f"a header card is broken ({str(error).strip()!r})") from error
-    _check_sums(units, content, path)
-    return header, layouts, _check_coverage(layouts, header, path)
+    return header, layouts, _check_coverage(list(layouts.values()), header, path)
 
 
 def _plain_header(header: fits.Header) -> dict[str, Any]:
@@ -250,23 +248,32 @@ def _size(section: tuple[slice, slice]) -> tuple[int, int]:
     return section[0].stop - section[0].start, section[1].stop - section[1].start
 
 
-def _layout(header: fits.Header, primary: fits.Header) -> _Layout:
-    name = header.get("EXTNAME", "an extension")
-    data, data_flip_x, data_flip_y = _section(header.get("DATASEC"), f"DATASEC of {name}")
-    detector, flip_x, flip_y = _section(header.get("DETSEC"), f"DETSEC of {name}")
-    whole, _, _ = _section(header.get("DETSIZE", primary.get("DETSIZE")), f"DETSIZE of {name}")
-    if header.get("CCDSUM", "1 1").split() != ["1", "1"]:
+def _layout(unit: FitsUnit, primary: Mapping[str, CardValue]) -> _Layout:
+    cards, name = unit.cards, unit.name
+    data, data_flip_x, data_flip_y = _section(cards.get("DATASEC"), f"DATASEC of {name}")
+    detector, flip_x, flip_y = _section(cards.get("DETSEC"), f"DETSEC of {name}")
+    whole, _, _ = _section(cards.get("DETSIZE", primary.get("DETSIZE")), f"DETSIZE of {name}")
+    if str(cards.get("CCDSUM", "1 1")).split() != ["1", "1"]:
         raise ValueError(f"{name} is binned, which is not supported")
-    key = "ZNAXIS" if header.get("ZIMAGE") else "NAXIS"
-    rows, columns = header.get(f"{key}2", 0), header.get(f"{key}1", 0)
-    if header.get(key) != 2 or not (0 < rows <= MAX_SIDE_PIXELS and 0 < columns <= MAX_SIDE_PIXELS):
+    key = "ZNAXIS" if cards.get("ZIMAGE") is True else "NAXIS"
+    rows, columns = cards.get(f"{key}2"), cards.get(f"{key}1")
+    if cards.get(key) != 2 or not (isinstance(rows, int) and isinstance(columns, int)):
         raise ValueError(f"{name} is not an image of two dimensions")
+    if not (0 < rows <= MAX_SIDE_PIXELS and 0 < columns <= MAX_SIDE_PIXELS):
+        raise ValueError(f"{name} has {columns} x {rows} pixels")
     if data[0].stop > rows or data[1].stop > columns or _size(data) != _size(detector):
         raise ValueError(f"DATASEC of {name} fits neither its pixels nor its DETSEC")
     if detector[0].stop > whole[0].stop or detector[1].stop > whole[1].stop:
         raise ValueError(f"DETSEC of {name} lies outside DETSIZE")
+    gain = cards.get("GAIN", primary.get("CCDGAIN"))
     return _Layout(
-        data, detector, flip_x != data_flip_x, flip_y != data_flip_y, (whole[0].stop, whole[1].stop)
+        name=name.replace("Segment", "C").replace("SEGMENT", "C"),
+        data_section=data,
+        detector_section=detector,
+        flip_x=flip_x != data_flip_x,
+        flip_y=flip_y != data_flip_y,
+        detector_shape=(whole[0].stop, whole[1].stop),
+        gain=float(gain) if isinstance(gain, int | float) and gain > 0 else 1.0,
     )
 
 
@@ -298,37 +305,24 @@ def _check_coverage(layouts: list[_Layout], header: dict[str, Any], path: Path) 
     return int(hits.shape[0]), int(hits.shape[1])
 
 
-def _check_sums(units: fits.HDUList, content: bytes, path: Path) -> None:
+def _check_sums(units: Sequence[FitsUnit]) -> None:
     """Compare CHECKSUM and DATASUM where they are (FITS standard 4.0, section 4.4.2.7)."""
     for unit in units:
-        place = unit.fileinfo()
-        stored = getattr(unit, "_bintable", unit).header if "CHECKSUM" not in unit.header else unit.header
-        start, middle = place["hdrLoc"], place["datLoc"]
-        data_sum = _ones_complement(content[middle : middle + place["datSpan"]])
-        declared = str(stored.get("DATASUM", "")).strip()
-        if declared.isdecimal() and int(declared) != data_sum:
-            raise _unreadable(path, f"the pixels of {unit.name or 'the primary header'} fail their DATASUM")
-        if stored.get("CHECKSUM"):
-            total = _ones_complement(content[start:middle]) + data_sum
-            if (total & 0xFFFFFFFF) + (total >> 32) not in (0, 0xFFFFFFFF):
-                raise _unreadable(path, f"{unit.name or 'the primary header'} fails its CHECKSUM")
+        declared = str(unit.cards.get("DATASUM", "")).strip()
+        if declared.isdecimal() and int(declared) != unit.data_sum:
+            raise ValueError(f"the pixels of {unit.name} fail their DATASUM")
+        total = unit.header_sum + unit.data_sum
+        if unit.cards.get("CHECKSUM") and (total & 0xFFFFFFFF) + (total >> 32) not in (0, 0xFFFFFFFF):
+            raise ValueError(f"{unit.name} fails its CHECKSUM")
 
 
-def _ones_complement(content: bytes) -> int:
-    total = int(np.frombuffer(content, dtype=">u4").sum(dtype=np.uint64))
-    while total >> 32:
-        total = (total & 0xFFFFFFFF) + (total >> 32)
-    return total
-
-
-def _amplifier(unit: Any, data: NDArray[Any], layout: _Layout, primary: dict[str, Any]) -> Amplifier:
-    gain = unit.header.get("GAIN", primary.get("CCDGAIN"))
+def _amplifier(data: NDArray[Any], layout: _Layout) -> Amplifier:
     return Amplifier(
-        name=str(unit.name).title().replace("Segment", "C"),
+        name=layout.name,
         data=data,
         data_section=layout.data_section,
         detector_section=layout.detector_section,
         flip_x=layout.flip_x,
         flip_y=layout.flip_y,
-        gain=float(gain) if isinstance(gain, int | float) and gain > 0 else 1.0,
+        gain=layout.gain,
     )
