@@ -239,7 +239,7 @@ class Attempt:
     def _page(self, path: Path) -> None:
         try:
             write_html(self.nb, path)
-        except Exception as error:  # a page that cannot be made does not change how the run ended
+        except Exception as error:  # noqa: BLE001 - a page that cannot be made does not change how the run ended
             logger.warning("No HTML page was written: %s", error)
 
     def _files(self, run: str) -> Path:
@@ -271,7 +271,7 @@ def run_coroutine(coroutine: Coroutine[Any, Any, _T]) -> _T:
     def work() -> None:
         try:
             result.append(asyncio.run(coroutine))
-        except BaseException as error:  # handed to the caller's thread
+        except BaseException as error:  # noqa: BLE001 - handed to the caller's thread
             failure.append(error)
 
     thread = threading.Thread(target=work, name="notebook")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from jupyter_client import AsyncKernelManager
+from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbclient.util import ensure_async
 from papermill.clientwrap import PapermillNotebookClient
@@ -126,7 +126,10 @@ class KernelClient(PapermillNotebookClient):
         """
         self.reset_execution_trackers()
         manager = self.create_kernel_manager()
-        if isinstance(manager, AsyncKernelManager) and manager.kernel_spec.language == "python":
+        if (
+            isinstance(manager, AsyncKernelManager)
+            and getattr(manager.kernel_spec, "language", "") == "python"
+        ):
             # Sockets in a private folder: no race for ports, and nobody else on the machine can connect.
             self._folder = Path(tempfile.mkdtemp(prefix="ct-"))
             manager.transport = "ipc"

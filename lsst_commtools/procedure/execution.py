@@ -78,6 +78,10 @@ class Execution:
         Those of papermill and nbclient: kernel's name, log, start time.
     cell_timeout_s, run_timeout_s
         Limits, in seconds; 0 for none.
+    secrets
+        Values of secret parameters, which the kernel is told so that it can keep them out of the record.
+    labels
+        Index of a cell here to its index in the record, where they differ.
     """
 
     def __init__(
@@ -94,6 +98,7 @@ class Execution:
         cell_timeout_s: float,
         run_timeout_s: float,
         secrets: dict[str, str],
+        labels: dict[int, int] | None = None,
     ) -> None:
         self._output = output
         self._nb = output.nb
@@ -107,6 +112,7 @@ class Execution:
         self._cell_timeout_s = cell_timeout_s
         self._run_timeout_s = run_timeout_s
         self._secrets = secrets
+        self._labels = labels or {}
         self._ended: dict[int, CellEnd] = {}
         self._begun = time.monotonic()
         self._begun_any = False
@@ -125,7 +131,7 @@ class Execution:
             try:
                 try:
                     await self._start(client, self._binding)
-                except Exception as error:  # whatever keeps a kernel from starting
+                except Exception as error:  # noqa: BLE001 - whatever keeps a kernel from starting
                     failure = (RunStatus.ABORTED, f"the kernel did not start: {error}", error)
                 else:
                     failure = await self._run_cells(client)
@@ -188,14 +194,18 @@ class Execution:
             self._output.cell_end(cell, index, CellStatus.COMPLETED, "")
             return CellEnd(CellStatus.COMPLETED)
         self._begun_any = True
-        self._journal.note(Kind.CELL_STARTED, cell=index, closing=closing)
+        self._journal.note(Kind.CELL_STARTED, cell=self._label(index), closing=closing)
         end = await client.run_cell(cell, index, self._limits(closing=closing))
         if not client.alive and end.reason == "kernel-died":
-            self._journal.note(Kind.KERNEL_DIED, cell=index, exit_status=await _exit_status(client))
+            self._journal.note(
+                Kind.KERNEL_DIED, cell=self._label(index), exit_status=await _exit_status(client)
+            )
         self._ended[index] = end
         self._output.cell_end(self._nb.cells[index], index, end.status, end.reason)
         why = f"{type(end.error).__name__}: {_evalue(end.error)}" if end.error is not None else ""
-        self._journal.note(Kind.CELL_ENDED, cell=index, status=end.status, reason=end.reason, error=why)
+        self._journal.note(
+            Kind.CELL_ENDED, cell=self._label(index), status=end.status, reason=end.reason, error=why
+        )
         return end
 
     def _limits(self, *, closing: bool) -> CellLimits:
@@ -245,7 +255,7 @@ class Execution:
         """Run the closing cells that have not completed: in the kernel if it lives, then in a fresh one."""
         if not self._begun_any or not self._closing_left():
             return
-        self._journal.note(Kind.CLOSING_STARTED, cells=self._closing_left())
+        self._journal.note(Kind.CLOSING_STARTED, cells=[self._label(i) for i in self._closing_left()])
         if client.alive and fresh_is_due:
             for index in [i for i in self._closing_left() if i not in self._ended]:
                 if client.alive and self._closing_stop() is None:
@@ -254,7 +264,7 @@ class Execution:
         left = set(self._closing_left())
         if left and (not client.alive or self._owed()) and self._closing_stop() is None:
             await self._close_fresh(left)
-        self._journal.note(Kind.CLOSING_ENDED, left=self._closing_left())
+        self._journal.note(Kind.CLOSING_ENDED, left=[self._label(i) for i in self._closing_left()])
 
     async def _close_fresh(self, left: set[int]) -> None:
         """Run closing cells in a fresh kernel, which knows what the ledger knows."""
@@ -263,9 +273,7 @@ class Execution:
         try:
             try:
                 await self._start(client, replace(self._binding, closing=True))
-            except (
-                Exception
-            ) as error:  # whatever keeps a kernel from starting: what is owed is named in the record
+            except Exception as error:  # noqa: BLE001 - whatever keeps a kernel from starting
                 logger.error("No kernel for the closing cells: %s", error)
                 return
             for index in sorted(left or self._closing_left()):
@@ -276,6 +284,9 @@ class Execution:
         finally:
             with contextlib.suppress(Exception):
                 await client.close()
+
+    def _label(self, index: int) -> int:
+        return self._labels.get(index, index)
 
     def _owed(self) -> list[str]:
         try:
@@ -348,7 +359,7 @@ async def _exit_status(client: KernelClient) -> int | None:
     provisioner = getattr(client.km, "provisioner", None)
     try:
         return await provisioner.poll() if provisioner is not None else None
-    except Exception:  # a provisioner that cannot tell
+    except Exception:  # noqa: BLE001 - a provisioner that cannot tell
         return None
 
 

@@ -100,8 +100,6 @@ class OutputNotebook(NotebookExecutionManager):
         The notebook that is run.
     redactor
         Keeps secrets out of it.
-    secret_cells
-        Index of cell to the source that is shown in its place.
     **options
         Those of papermill.
     """
@@ -111,6 +109,7 @@ class OutputNotebook(NotebookExecutionManager):
 
     def __init__(self, nb: Any, *, redactor: Redactor, **options: Any) -> None:
         super().__init__(nb, **options)
+        self.output_path: str | None
         self.redactor = redactor
         self.unwritten: OSError | None = None
         self._shown: dict[int, str] = {}

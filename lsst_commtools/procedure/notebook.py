@@ -109,7 +109,7 @@ def parse_notebook(text: str) -> NotebookNode:
         nb = nbformat.reads(text, as_version=4)
         nb = nbformat.v4.upgrade(nb) or nb
         nbformat.validate(nb)
-    except Exception as error:  # nbformat raises whatever a broken document provokes
+    except Exception as error:  # noqa: BLE001 - nbformat raises whatever a broken document provokes
         raise InputError(f"This is not a notebook: {str(error).splitlines()[0][:200]}.") from None
     return nb
 

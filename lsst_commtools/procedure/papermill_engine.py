@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nbclient.exceptions import CellExecutionError, CellTimeoutError
 from papermill.engines import Engine
-from papermill.iorw import papermill_io
-from papermill.log import logger
 from typing_extensions import override
 
-from lsst_commtools.errors import StepError, UnknownOutcomeError
-from lsst_commtools.procedure.approval import check_approved
-from lsst_commtools.procedure.attempt import Attempt
-from lsst_commtools.procedure.execution import Outcome
-from lsst_commtools.procedure.ledger import Ledger
-from lsst_commtools.procedure.manager import AtomicHandler
-from lsst_commtools.procedure.notebook import PARAMETERS, has_tag
-from lsst_commtools.procedure.parameters import check_parameters, read_parameters
-from lsst_commtools.procedure.parameters.read import looks_secret
-from lsst_commtools.procedure.values import RunStatus
-from lsst_commtools.site import Site
+if TYPE_CHECKING:
+    from lsst_commtools.procedure.execution import Outcome
 
 __all__ = ["CommtoolsEngine"]
+
+# Papermill loads this module whenever it is imported, also by those who use another engine: it imports nothing more.
 
 
 class CommtoolsEngine(Engine):
@@ -63,6 +52,18 @@ class CommtoolsEngine(Engine):
         nbformat.NotebookNode
             The executed notebook, without secrets.
         """
+        import hashlib
+
+        from papermill.log import logger
+
+        from lsst_commtools.procedure.approval import check_approved
+        from lsst_commtools.procedure.attempt import Attempt
+        from lsst_commtools.procedure.ledger import Ledger
+        from lsst_commtools.procedure.notebook import PARAMETERS, has_tag
+        from lsst_commtools.procedure.parameters import check_parameters, read_parameters
+        from lsst_commtools.procedure.parameters.read import looks_secret
+        from lsst_commtools.site import Site
+
         site = Site.load()
         folder = _papermill_folder()
         given = kwargs.pop("input_path", None)
@@ -112,6 +113,11 @@ class CommtoolsEngine(Engine):
 
 def _raise(outcome: Outcome) -> None:
     """Tell papermill what its own check of the outputs would not see."""
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError
+
+    from lsst_commtools.errors import StepError, UnknownOutcomeError
+    from lsst_commtools.procedure.values import RunStatus
+
     error = outcome.error
     if isinstance(error, CellExecutionError):
         if error.ename == "KeyboardInterrupt" and outcome.status is RunStatus.ABORTED:
@@ -131,6 +137,8 @@ def _raise(outcome: Outcome) -> None:
 
 def _papermill_folder() -> Path:
     """Give the folder to which papermill's relative paths belong; it differs from ours under its option cwd."""
+    from papermill.iorw import papermill_io
+
     handler = papermill_io.get_handler("local")
     folder = handler.cwd(None)
     handler.cwd(folder)
@@ -138,6 +146,10 @@ def _papermill_folder() -> Path:
 
 
 def _local_output(folder: Path, output_path: str | None) -> Path | None:
+    from papermill.iorw import papermill_io
+
+    from lsst_commtools.procedure.manager import AtomicHandler
+
     if output_path is None:
         return None
     if papermill_io.get_handler(output_path) is not papermill_io.get_handler("local"):

@@ -123,7 +123,7 @@ def run_notebook(
     check_approved(Ledger.at(site.procedure), site.procedure, notebook.nb, notebook.path.name)
     run = new_run_name(notebook.path.name, dry_run=dry_run)
     target = _output_path(output, run, notebook.path)
-    _prepare(notebook.nb, values, declared, notebook.path, target, dry_run=dry_run)
+    _prepare(notebook.nb, values, notebook.path, target, dry_run=dry_run)
     attempt = Attempt(
         site=site,
         notebook=str(notebook.path),
@@ -213,7 +213,7 @@ def resume_run(
     check_approved(ledger, site.procedure, notebook.nb, notebook.path.name)
     number = record.attempt + 1
     target = _output_path(output, record.run, notebook.path) if output else _next_output(record, number)
-    _prepare(notebook.nb, values, declared, notebook.path, target, dry_run=record.dry_run)
+    _prepare(notebook.nb, values, notebook.path, target, dry_run=record.dry_run)
     attempt = Attempt(
         site=site,
         notebook=str(notebook.path),
@@ -254,9 +254,7 @@ def _finish(attempt: Attempt, site: Site) -> RunRecord:
     return record
 
 
-def _prepare(
-    nb: Any, values: dict[str, Any], declared: list[Parameter], path: Path, output: Path, *, dry_run: bool
-) -> None:
+def _prepare(nb: Any, values: dict[str, Any], path: Path, output: Path, *, dry_run: bool) -> None:
     """Bring a notebook into the form in which papermill would run it."""
     import nbformat
     from papermill import __version__ as papermill_version

@@ -122,7 +122,7 @@ def locked(path: Path, *, create: bool = False) -> Iterator[int]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             try:
-                current = os.stat(path).st_ino == os.fstat(descriptor).st_ino
+                current = path.stat().st_ino == os.fstat(descriptor).st_ino
             except FileNotFoundError:
                 current = False
             if current:

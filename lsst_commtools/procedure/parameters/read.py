@@ -34,7 +34,7 @@ _TYPE_COMMENT = re.compile(r"type:\s*([\w.]+(?:\[[^\]]*\])?)\s*")
 _OPTION_COMMENT = re.compile(r"\{[^{}]*\}")
 _SECRET_NAME = re.compile(
     r"passw(or)?d|passphrase|secret|token|api_?key|private_?key|access_?key|credential|webhook|(^|_)auth($|_)",
-    re.I,
+    re.IGNORECASE,
 )
 
 
@@ -267,23 +267,28 @@ def _annotated(node: ast.expr) -> tuple[str, bool, bool, tuple[Any, ...]]:
             return main[0], main[1], True, main[3]
         return ("float" if {main[0], other[0]} == {"int", "float"} else "any"), False, main[2] or other[2], ()
     if isinstance(node, ast.Subscript):
-        outer = ast.unparse(node.value).rsplit(".", 1)[-1]
-        inner = node.slice.elts[0] if isinstance(node.slice, ast.Tuple) and node.slice.elts else node.slice
-        if outer == "Literal":
-            items = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-            choices = tuple(item.value for item in items if isinstance(item, ast.Constant))
-            return _guess(choices[0])[0] if choices else "any", False, False, choices
-        if outer == "Optional":
-            kind, is_list, _, choices = _annotated(inner)
-            return kind, is_list, True, choices
-        if outer == "Annotated":
-            return _annotated(inner)
-        if outer in _LISTS:
-            kind, _, _, choices = _annotated(inner)
-            return kind, True, False, choices
-        return _NAMES.get(outer, "any"), False, False, ()
+        return _subscripted(node)
     name = ast.unparse(node).rsplit(".", 1)[-1]
     return ("any", True, False, ()) if name in _LISTS else (_NAMES.get(name, "any"), False, False, ())
+
+
+def _subscripted(node: ast.Subscript) -> tuple[str, bool, bool, tuple[Any, ...]]:
+    """Read an annotation with brackets."""
+    outer = ast.unparse(node.value).rsplit(".", 1)[-1]
+    inner = node.slice.elts[0] if isinstance(node.slice, ast.Tuple) and node.slice.elts else node.slice
+    if outer == "Literal":
+        items = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+        choices = tuple(item.value for item in items if isinstance(item, ast.Constant))
+        return _guess(choices[0])[0] if choices else "any", False, False, choices
+    if outer == "Optional":
+        kind, is_list, _, choices = _annotated(inner)
+        return kind, is_list, True, choices
+    if outer == "Annotated":
+        return _annotated(inner)
+    if outer in _LISTS:
+        kind, _, _, choices = _annotated(inner)
+        return kind, True, False, choices
+    return _NAMES.get(outer, "any"), False, False, ()
 
 
 def _is_none(node: ast.expr) -> bool:
