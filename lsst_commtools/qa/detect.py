@@ -24,6 +24,8 @@ _THRESHOLD_SIGMA = 5.0
 _LEAST_PIXELS = 5
 _MESH_PIXEL = 128
 _MOST_MOMENTS = 2000
+_STARS_FOR_RADIUS = 100
+_LARGEST_RADIUS = 15.0  # pixels
 _COMPACT = 1.2
 _BRIGHT_SNR = 50.0
 _MERGED = 1  # sep.OBJ_MERGED: another source was close, and was taken apart
@@ -100,10 +102,12 @@ def detect_stars(
     """
     import sep
 
-    bad = ~np.isfinite(pixels)
+    hidden = ~np.isfinite(pixels)
     if mask is not None:
-        bad |= np.asarray(mask, dtype=bool)
-    image = np.ascontiguousarray(np.where(bad, 0.0, pixels), dtype=np.float32)
+        hidden |= np.asarray(mask, dtype=bool)
+    image = np.array(pixels, dtype=np.float32, order="C")
+    image[hidden] = 0.0
+    bad = hidden if hidden.any() else None
     mesh = max(min(_MESH_PIXEL, min(image.shape) // 4), 16)
     background = sep.Background(image, mask=bad, bw=mesh, bh=mesh)
     image -= background.back(dtype=np.float32)
@@ -113,8 +117,7 @@ def detect_stars(
     )
     found = found[np.argsort(-found["flux"])]
     x, y = found["x"], found["y"]
-    radius, _ = sep.flux_radius(image, x, y, np.full(len(x), 25.0), 0.5, normflux=found["flux"], subpix=5)
-    compact = _compact_radius(radius, found["flag"])
+    compact = _compact_radius(image, found)
     flux, error, _ = sep.sum_circle(image, x, y, max(3.0 * compact, 3.0), err=noise, subpix=5)
     x, y, failed = sep.winpos(image, x, y, max(compact * 2.0 / SIGMA_TO_FWHM, 0.5), mask=bad)
     flag = (found["flag"] & ~_MERGED != 0) | (failed & sep.APER_HASMASKED != 0) | ~(flux > 0)
@@ -128,10 +131,16 @@ def detect_stars(
     return StarTable(columns, "pixel2", "detected", n_rows=len(x))
 
 
-def _compact_radius(radius: NDArray[Any], flags: NDArray[Any]) -> float:
-    """Half-light radius of the point sources: the low side of clean sources, brightest half."""
-    clean = radius[(flags == 0) & np.isfinite(radius) & (radius > 0)]
-    return float(np.percentile(clean[: max(clean.size // 2, 10)], 40)) if clean.size else 2.0
+def _compact_radius(image: NDArray[Any], found: NDArray[Any]) -> float:
+    """Half-light radius of the point sources: the low side of the brightest sources that are not disturbed."""
+    import sep
+
+    clean = found[found["flag"] == 0][:_STARS_FOR_RADIUS]
+    if not clean.size:
+        return 2.0
+    largest = np.full(clean.size, _LARGEST_RADIUS)
+    radius, _ = sep.flux_radius(image, clean["x"], clean["y"], largest, 0.5, normflux=clean["flux"], subpix=5)
+    return max(float(np.percentile(radius, 40)), 0.5)
 
 
 def _extendedness(
@@ -149,7 +158,7 @@ def _extendedness(
 
 def _shapes(
     image: NDArray[Any],
-    bad: NDArray[np.bool_],
+    bad: NDArray[np.bool_] | None,
     x: NDArray[Any],
     y: NDArray[Any],
     good: NDArray[np.bool_],

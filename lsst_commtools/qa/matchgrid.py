@@ -50,11 +50,9 @@ def mutual_nearest(
     nearest1, nearest2, squared = _nearest(
         sorted1, sorted2, start, low[0], low[1], cell, columns, rows, limit * limit * (1.0 + 1e-12)
     )
-    found = np.flatnonzero(nearest1 >= 0)
-    found = found[nearest2[nearest1[found]] == found]
-    index1, index2, chord = order1[found], order[nearest1[found]], np.sqrt(squared[found])
-    by_row = np.argsort(index1)
-    return index1[by_row], index2[by_row], chord[by_row]
+    partner, chord2 = _mutual(nearest1, nearest2, squared, order1, order)
+    index1 = np.flatnonzero(partner >= 0)
+    return index1, partner[index1], np.sqrt(chord2[index1])
 
 
 def _axes(vectors: NDArray[Any]) -> NDArray[np.float64]:
@@ -74,7 +72,7 @@ def _sort(points: Any, x0: float, y0: float, cell: float, columns: int, rows: in
     """Sort by cell, counting; points outside the grid go to the nearest cell of its border."""
     n = points.shape[0]
     where = np.empty(n, np.int32)
-    start = np.zeros(columns * rows + 1, np.int64)
+    start = np.zeros(columns * rows + 1, np.int32)
     for i in range(n):
         column = min(max(int(np.floor((points[i, 0] - x0) / cell)), 0), columns - 1)
         row = min(max(int(np.floor((points[i, 1] - y0) / cell)), 0), rows - 1)
@@ -83,7 +81,7 @@ def _sort(points: Any, x0: float, y0: float, cell: float, columns: int, rows: in
     for k in range(columns * rows):
         start[k + 1] += start[k]
     cursor = start[:-1].copy()
-    order = np.empty(n, np.int64)
+    order = np.empty(n, np.int32)
     ordered = np.empty((n, 3), np.float64)
     for i in range(n):
         k = cursor[where[i]]
@@ -108,7 +106,7 @@ def _nearest(
 ) -> Any:
     """Find the nearest in the other set for both, in one pass: all pairs within the limit are seen."""
     n, m = points1.shape[0], points2.shape[0]
-    nearest1, nearest2 = np.full(n, -1, np.int64), np.full(m, -1, np.int64)
+    nearest1, nearest2 = np.full(n, -1, np.int32), np.full(m, -1, np.int32)
     best1, best2 = np.full(n, np.inf), np.full(m, np.inf)
     for i in range(n):
         x, y, z = points1[i, 0], points1[i, 1], points1[i, 2]
@@ -126,3 +124,15 @@ def _nearest(
                     if squared < best2[j]:
                         best2[j], nearest2[j] = squared, i
     return nearest1, nearest2, best1
+
+
+@numba.njit(cache=True, nogil=True)
+def _mutual(nearest1: Any, nearest2: Any, squared: Any, order1: Any, order2: Any) -> Any:
+    """Give each star of the first set its partner and the square of the distance, -1 where it has none."""
+    n = nearest1.shape[0]
+    partner, distance = np.full(n, -1, np.int64), np.zeros(n)
+    for i in range(n):
+        j = nearest1[i]
+        if j >= 0 and nearest2[j] == i:
+            partner[order1[i]], distance[order1[i]] = order2[j], squared[i]
+    return partner, distance
