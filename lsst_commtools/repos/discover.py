@@ -6,11 +6,12 @@ import os
 from pathlib import Path
 
 from lsst_commtools.errors import NotFoundError
+from lsst_commtools.repos.butlers import open_butler
 from lsst_commtools.repos.chain import PARENT_NAME, is_repository, resolve_chain
 from lsst_commtools.repos.names import instrument_of_mapper
 from lsst_commtools.site.repos import RepositorySection, ReposSection
 
-__all__ = ["discover"]
+__all__ = ["discover", "instrument_of_butler"]
 
 _MAX_DEPTH = 8
 _LEAVES = {"raw", "storage", "log", "rerun", "CALIB"}
@@ -81,7 +82,9 @@ def _label(name: tuple[str, ...], others: list[tuple[str, ...]]) -> str:
 
 def _entry(path: Path, linked_by: str, source: str) -> RepositorySection:
     if (path / "butler.yaml").is_file():
-        return RepositorySection(path=str(path), instrument=_gen3_instrument(path), generation=3)
+        return RepositorySection(
+            path=str(path), instrument=instrument_of_butler(str(path)) or "LSSTCam", generation=3
+        )
     instrument = instrument_of_mapper(resolve_chain(path).members[0].mapper) or "LATISS"
     linked = (path / PARENT_NAME).is_symlink()
     return RepositorySection(
@@ -95,12 +98,27 @@ def _entry(path: Path, linked_by: str, source: str) -> RepositorySection:
     )
 
 
-def _gen3_instrument(path: Path) -> str:
-    from lsst_commtools.repos.butlers import open_butler
+def instrument_of_butler(uri: str) -> str:
+    """Tell which camera a Gen3 repository is for.
 
-    butler = open_butler(str(path))
+    Parameters
+    ----------
+    uri
+        Folder, configuration file or URI.
+
+    Returns
+    -------
+    str
+        The first of its instruments, by name; empty if it has none yet.
+
+    Raises
+    ------
+    UnreachableError
+        If it cannot be opened.
+    """
+    butler = open_butler(uri)
     try:
         names = sorted(record.name for record in butler.query_dimension_records("instrument"))
     finally:
         butler.close()
-    return names[0] if names else "LSSTCam"
+    return names[0] if names else ""

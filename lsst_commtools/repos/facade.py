@@ -18,7 +18,7 @@ from lsst_commtools.repos.audit import Progress, audit_gen2, find_teststand_path
 from lsst_commtools.repos.butlers import default_collections, is_gen3, open_butler, read_index
 from lsst_commtools.repos.chain import is_repository, resolve_chain
 from lsst_commtools.repos.check import CheckLine, check_repository
-from lsst_commtools.repos.discover import discover
+from lsst_commtools.repos.discover import discover, instrument_of_butler
 from lsst_commtools.repos.gen2 import Gen2Repository, Holding, Lost
 from lsst_commtools.repos.gen3 import CollectionTree, Gen3Repository, find_exposures
 from lsst_commtools.repos.gen3_audit import audit_gen3
@@ -149,14 +149,12 @@ class Repositories:
     @functools.cached_property
     def known(self) -> tuple[Repository, ...]:
         """All repositories, the internal ones and those of the Gen3 index included."""
-        told = [_repository(label, entry) for label, entry in self.settings.repositories.items()]
-        labels = {repository.label for repository in told}
-        indexed = [
-            Repository(label, uri, 3, _instrument(label))
-            for label, uri in self.index.items()
-            if label not in labels
-        ]
-        return (*told, *indexed)
+        labels = {repository.label for repository in self._told}
+        return (*self._told, *(self._indexed(label) for label in self.index if label not in labels))
+
+    @functools.cached_property
+    def _told(self) -> tuple[Repository, ...]:
+        return tuple(_repository(label, entry) for label, entry in self.settings.repositories.items())
 
     def _indexed(self, label: str) -> Repository:
         return Repository(label, self.index[label], 3, _instrument(label))
@@ -229,13 +227,19 @@ class Repositories:
             If there is none such, or if the name stands for several.
         """
         wanted = label.strip()
+        try:
+            known = self.known
+        except CommtoolsError:
+            if not _is_path(wanted):
+                raise
+            known = self._told  # a folder needs no index
         for names in (
             lambda r: [r.label],
             self._aliases,
             lambda r: [r.root, os.path.realpath(r.root)],
             _cameras,
         ):
-            found = [r for r in self.known if wanted.lower() in [name.lower() for name in names(r)]]
+            found = [r for r in known if wanted.lower() in [name.lower() for name in names(r)]]
             shown = [r for r in found if not r.internal] or found
             if len(shown) == 1:
                 return shown[0]
@@ -246,7 +250,7 @@ class Repositories:
                 )
         if _is_path(wanted):
             return self._by_path(wanted)
-        labels = ", ".join(repr(r.label) for r in self.known if not r.internal) or "none"
+        labels = ", ".join(repr(r.label) for r in known if not r.internal) or "none"
         raise NotFoundError(
             f"There is no repository {label!r}.", advice=f"There are: {labels}; or give a folder."
         )
@@ -257,7 +261,7 @@ class Repositories:
 
     def _by_path(self, path: str) -> Repository:
         if is_gen3(path):
-            return Repository(path, path, 3, "")
+            return Repository(path, path, 3, instrument_of_butler(path))
         real = os.path.realpath(path)
         inner = str(Path(real, "gen2repo"))
         if Path(inner).is_dir():
