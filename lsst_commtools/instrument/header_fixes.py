@@ -197,7 +197,8 @@ def _correct_latiss(header: dict[str, Any], notes: list[str], begin_tai: dt.date
         _set(header, notes, "LSST_NUM", "ITL-3800C-068", "the sensor since 2019-06-24")
     if begin_tai < _RADIANS_UNTIL:
         _scale(header, notes, ("RA", "DEC"), math.degrees(1.0), "radians until 2020-01-28")
-    _set(header, notes, "SHUTTIME", None, "not to be trusted")
+    if header.get("SHUTTIME"):  # a shutter that never opened is believed
+        _set(header, notes, "SHUTTIME", None, "not to be trusted")
     _correct_latiss_start(header, notes, begin_tai)
     if _HALF_TURN_FROM < begin_tai < _HALF_TURN_UNTIL and _is_number(header.get("ROTPA")):
         turned = (float(header["ROTPA"]) + 180.0) % 360.0

@@ -232,7 +232,7 @@ def translate(header: Mapping[str, Any]) -> ObservationInfo:
         band=camera.band(physical_filter),
         exposure_time_s=exposure,
         exposure_time_requested_s=requested,
-        dark_time_s=_dark_time(fixed, exposure),
+        dark_time_s=_dark_time(fixed, camera.name, exposure),
         begin_tai=begin_tai,
         end_tai=_end(fixed, begin_tai, exposure),
         ra_deg=number(fixed, "RA"),
@@ -379,9 +379,11 @@ def _exposure_time(header: dict[str, Any], instrument: str, requested: float | N
     return shutter or requested
 
 
-def _dark_time(header: dict[str, Any], exposure: float | None) -> float | None:
+def _dark_time(header: dict[str, Any], instrument: str, exposure: float | None) -> float | None:
     dark = number(header, "DARKTIME")
-    return dark if dark is not None and dark >= (exposure or 0.0) else exposure
+    if dark is None or (instrument == "LATISS" and dark < (exposure or 0.0)):
+        return exposure
+    return dark
 
 
 def _end(header: dict[str, Any], begin_tai: dt.datetime, exposure: float | None) -> dt.datetime:
