@@ -174,7 +174,10 @@ class Board:
             return None
         age_s = beat.age_at(now_s)
         if beat.lost is None:
-            return age_s is not None and age_s <= ALIVE_AGE_S
+            silent_s = now_s - beat.told_s if age_s is None else age_s
+            if silent_s > ALIVE_AGE_S:
+                return False
+            return None if age_s is None else True
         if beat.lost >= LOST_BEATS:
             return False if now_s - beat.told_s <= ALIVE_AGE_S else None
         if beat.lost == 0 and age_s is not None and age_s <= ALIVE_AGE_S:

@@ -161,7 +161,10 @@ class LoveBackend:
             If there was no acknowledgement; the command may still take effect.
         """
         body = {"cmd": f"cmd_{command}", "params": dict(parameters), "csc": csc.name, "salindex": csc.index}
-        answer = self._session.post("cmd/", body)
+        try:
+            answer = self._session.post("cmd/", body)
+        except RejectedError as error:
+            raise RejectedError(f"{command} of {csc} was not done: {error.message}") from None
         if not isinstance(answer, dict) or "ack" not in answer:
             raise ProtocolError("LOVE answered a command without an acknowledgement.", advice="See love.url.")
         return str(answer["ack"])

@@ -313,7 +313,7 @@ class LoveSession:
             raise ProtocolError(
                 f"There is no LOVE at {self.url} ({what}: HTTP 404).", advice="See love.url and its subpath."
             )
-        raise RejectedError(f"LOVE refused or broke on {what} (HTTP {status}): {_detail(answer)}")
+        raise RejectedError(f"LOVE refused it, or broke on it (HTTP {status} for {what}): {_detail(answer)}")
 
 
 def _detail(answer: requests.Response) -> str:

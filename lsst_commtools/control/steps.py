@@ -210,7 +210,7 @@ class _Step:
             )
         if isinstance(trouble, RejectedError):
             return RejectedError(
-                f"LOVE refused {command} of {csc}, or broke on it: it gave no reason.",
+                trouble.message,
                 changed=f"{seen}",
                 advice=said
                 or "The CSC logged nothing of it: see its log, and whether LOVE's commander is up.",

@@ -41,7 +41,9 @@ def make_control(observatory, csc_site):
     def make(user="operator", site=csc_site, **session):
         given = {"user": user, "password": SecretStr(observatory.observatory.users[user].password), **session}
         url = observatory.services["love"].url
-        control = Control(site, LoveBackend(LoveSession(url, reply_timeout_s=site.love.reply_timeout_s, **given)))
+        control = Control(
+            site, LoveBackend(LoveSession(url, reply_timeout_s=site.love.reply_timeout_s, **given))
+        )
         opened.append(control)
         return control
 

@@ -115,7 +115,13 @@ def test_loves_own_example_is_read_with_tai_as_utc_and_bare_nan():
 
 def test_heartbeat_ages_come_from_the_producers_clock_not_from_this_computers():
     board = Board()
-    stream = {"csc": "Test", "salindex": 1, "lost": 0, "last_heartbeat_timestamp": 1000.0, "max_lost_heartbeats": 5}
+    stream = {
+        "csc": "Test",
+        "salindex": 1,
+        "lost": 0,
+        "last_heartbeat_timestamp": 1000.0,
+        "max_lost_heartbeats": 5,
+    }
     message = {
         "data": [{"csc": "Heartbeat", "salindex": 0, "data": {"stream": stream}}],
         "tracing": {"producer_snd": 1001.5},
@@ -134,11 +140,25 @@ def test_a_heartbeat_that_never_came_has_no_age():
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(
-        st.sampled_from(["data", "csc", "salindex", "stream", "summaryState", "logMessage", "value", "lost", "private_sndStamp"]),
-        inner,
-        max_size=4,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "data",
+                    "csc",
+                    "salindex",
+                    "stream",
+                    "summaryState",
+                    "logMessage",
+                    "value",
+                    "lost",
+                    "private_sndStamp",
+                ]
+            ),
+            inner,
+            max_size=4,
+        )
     ),
     max_leaves=12,
 )

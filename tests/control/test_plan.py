@@ -15,8 +15,16 @@ known_states = st.sampled_from([s for s in S if s is not S.UNKNOWN])
 overrides = st.none() | st.sampled_from(["", "summit.yaml"])
 
 
-@given(before=known_states, target=st.sampled_from(TARGETS), override=overrides, reload=st.booleans(), camera=st.booleans())
-def test_a_plan_is_a_chain_of_allowed_commands_that_ends_at_the_target(before, target, override, reload, camera):
+@given(
+    before=known_states,
+    target=st.sampled_from(TARGETS),
+    override=overrides,
+    reload=st.booleans(),
+    camera=st.booleans(),
+)
+def test_a_plan_is_a_chain_of_allowed_commands_that_ends_at_the_target(
+    before, target, override, reload, camera
+):
     csc = CAMERA if camera else CSC
     try:
         plan = plan_change(csc, before, target, override=override, reload=reload)
@@ -52,7 +60,7 @@ def test_without_override_the_way_is_as_long_as_the_distance_on_the_line(before,
 @given(target=st.sampled_from(TARGETS))
 def test_fault_is_left_by_standby_only(target):
     plan = plan_change(CSC, S.FAULT, target)
-    assert [t.command for t in plan.transitions][0] == "standby"
+    assert plan.transitions[0].command == "standby"
 
 
 def test_a_process_that_has_ended_cannot_be_commanded_back_but_a_camera_can():

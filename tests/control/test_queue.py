@@ -39,7 +39,9 @@ def test_an_override_is_read_when_the_csc_is_listed_twice(control):
 
 
 def test_many_cscs_go_by_one_script_on_each_queue(control, observatory):
-    outcomes = control.set_states(dict.fromkeys(["DIMM:1", "MTMount", "ATDome", "ATAOS"], "ENABLED"), via="queue")
+    outcomes = control.set_states(
+        dict.fromkeys(["DIMM:1", "MTMount", "ATDome", "ATAOS"], "ENABLED"), via="queue"
+    )
     assert all(o.ok for o in outcomes.values()), outcomes
     assert [len(sim_queue(observatory, i)._finished) for i in (1, 2, 3)] == [1, 1, 0]
 
@@ -68,7 +70,9 @@ def test_run_resumes_what_its_own_failure_stopped(queue, observatory):
 
 def test_states_that_go_backwards_do_not_deceive(queue):
     sights = []
-    result = queue.follow(queue.add("set_summary_state.py", {"data": [["DIMM:1", "ENABLED"]]}), saw=sights.append)
+    result = queue.follow(
+        queue.add("set_summary_state.py", {"data": [["DIMM:1", "ENABLED"]]}), saw=sights.append
+    )
     assert result.ok
     states = [s.script_state for s in sights]
     first_done = states.index("DONE")

@@ -53,7 +53,10 @@ def test_the_name_is_quoted_and_read_back_as_text():
 
 def test_an_override_is_read_only_after_standby_so_the_csc_is_listed_twice():
     plan = plan_change(CSC, S.ENABLED, S.ENABLED, override="summit.yaml", reload=True)
-    assert summary_state_config([plan])["data"] == [["DIMM:1", "STANDBY"], ["DIMM:1", "ENABLED", "summit.yaml"]]
+    assert summary_state_config([plan])["data"] == [
+        ["DIMM:1", "STANDBY"],
+        ["DIMM:1", "ENABLED", "summit.yaml"],
+    ]
     plan = plan_change(CSC, S.STANDBY, S.ENABLED, override="summit.yaml")
     assert summary_state_config([plan])["data"] == [["DIMM:1", "ENABLED", "summit.yaml"]]
 
@@ -70,7 +73,14 @@ def test_words_that_yaml_reads_as_something_else_stay_text(word):
 
 
 @pytest.mark.parametrize(
-    "config", [{"data": []}, {"data": [["DIMM:1"]]}, {"data": [["DIMM:1", 5]]}, {"data": [["a", "b"]], "ignore": []}, {}]
+    "config",
+    [
+        {"data": []},
+        {"data": [["DIMM:1"]]},
+        {"data": [["DIMM:1", 5]]},
+        {"data": [["a", "b"]], "ignore": []},
+        {},
+    ],
 )
 def test_a_configuration_that_does_not_fit_is_not_sent(config):
     with pytest.raises(InputError, match="schema"):
@@ -78,8 +88,8 @@ def test_a_configuration_that_does_not_fit_is_not_sent(config):
 
 
 def test_queue_streams_are_read_and_oddities_are_not():
-    streams = {"waiting_scripts": [{"index": 1, "path": "a", "process_state": "CONFIGURED", "script_state": "CONFIGURED"}, 5],
-               "current_scripts": None, "finished_scripts": [{"index": "x"}]}  # fmt: skip
+    waiting = {"index": 1, "path": "a", "process_state": "CONFIGURED", "script_state": "CONFIGURED"}
+    streams = {"waiting_scripts": [waiting, 5], "current_scripts": None, "finished_scripts": [{"index": "x"}]}
     state = QueueState.read({"enabled": True, "running": False}, streams)
     assert (state.enabled, state.running) == (True, False)
     assert state.scripts[1].place is Place.WAITING

@@ -135,7 +135,9 @@ def test_no_secret_in_tracebacks_reprs_and_logs(observatory, login, break_it, ca
         assert secret not in caplog.text
 
 
-def test_the_token_in_the_websockets_url_shows_nowhere(observatory, make_control, break_it, caplog, monkeypatch):
+def test_the_token_in_the_websockets_url_shows_nowhere(
+    observatory, make_control, break_it, caplog, monkeypatch
+):
     caplog.set_level(logging.DEBUG)
     printed = io.StringIO()
     monkeypatch.setattr(sys, "stderr", printed)

@@ -61,14 +61,18 @@ def start_simulator(*, speed: float = 1.0, cscs: int = 0) -> StandIns:
         str(cscs),
     ]
     with log.open("wb") as stream:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True
+        started = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=stream,
+            start_new_session=True,
+            check=False,
         )
     deadline_s = time.monotonic() + _START_S
-    while time.monotonic() < deadline_s and process.poll() is None:
-        found = read_stand_ins()
-        if found is not None and found.pid == process.pid:
-            return found
+    while started.returncode == 0 and time.monotonic() < deadline_s:
+        if (running := read_stand_ins()) is not None:
+            return running
         time.sleep(0.05)
     raise ServiceTimeoutError("The simulated observatory does not come up.", advice=f"See {log}.")
 

@@ -163,13 +163,14 @@ async def _run(speed: float, cscs: int) -> None:
 
 
 def main() -> None:
-    """Serve until told to end."""
+    """Leave a process behind that serves until it is told to end."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--speed", type=float, default=1.0)
     parser.add_argument("--cscs", type=int, default=len(DEFAULT_CAST))
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
-    logging.getLogger("tornado.access").setLevel(logging.ERROR)
+    if os.fork():
+        os._exit(0)  # whoever started this is not the parent of the simulator, and need not wait for its end
     asyncio.run(_run(options.speed, options.cscs))
 
 
