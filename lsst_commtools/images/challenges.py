@@ -147,7 +147,10 @@ def next_link(header: str | None, url: str, seen: set[str]) -> str | None:
         rel = _REL.search(match[2])
         if rel is None or "next" not in (rel[1] or rel[2] or "").lower().split():
             continue
-        target: str = urljoin(url, match[1])
+        try:
+            target: str = urljoin(url, match[1])
+        except ValueError:
+            raise ProtocolError(f"The registry continues its list at {match[1]!r}, which is no URL.") from None
         if not origin_of(target) or origin_of(target) != origin_of(url):
             raise ProtocolError(
                 f"The registry continues its list at {target!r}, which is another host.",

@@ -125,7 +125,7 @@ def _reason(tag: ImageTag, rule: TypeFilter, now_utc: dt.datetime) -> str | None
     if bounds and tag.date is not None:
         oldest = max(bounds)
         if dt.datetime.combine(tag.date, dt.time(), dt.UTC) < oldest:
-            return f"Its date {tag.date.isoformat()} is before {oldest.date().isoformat()}."
+            return f"Its date {tag.date} is before {oldest.astimezone(dt.UTC):%Y-%m-%dT%H:%M} UTC."
     if rule.cutoff_build is not None and tag.rsp_build is not None and tag.rsp_build < rule.cutoff_build:
         return f"Its RSP build {tag.rsp_build} is below {rule.cutoff_build}."
     if rule.cutoff_version is not None and tag.version is not None and tag.based_on in _WITH_RELEASE_VERSION:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import requests
+import urllib3
 from pydantic import SecretStr
 
 from lsst_commtools.errors import (
@@ -108,8 +109,8 @@ class Registry:
         self._cache = EtagCache(cache)
         self._pause = pause
         self._session = requests.Session()
-        self._session.trust_env = True
         self._session.verify = verify
+        self._session.headers["Accept-Encoding"] = "identity"  # a small answer stays small
         self._authorization: str | None = None
 
     def tags(self) -> list[str]:
@@ -295,7 +296,8 @@ class Registry:
                 params=query,
                 auth=_no_netrc,
             ) as response:
-                for chunk in response.iter_content(65536):
+                # One read of the socket at a time: an answer that trickles must not hold us in a read that fills.
+                while chunk := response.raw.read1(65536, decode_content=True):
                     body += chunk
                     if len(body) > MAX_BODY_BYTES:
                         raise ProtocolError(f"The answer of {url} is longer than {MAX_BODY_BYTES} bytes.")
@@ -304,13 +306,13 @@ class Registry:
                             f"The answer of {url} took more than {self._timeout_s:g} s."
                         )
                 return _Answer(response.status_code, response.headers, bytes(body), url)
-        except requests.Timeout:
+        except (requests.Timeout, urllib3.exceptions.TimeoutError):
             raise ServiceTimeoutError(
                 f"The registry gave no answer within {self._timeout_s:g} s: {url}."
             ) from None
         except requests.exceptions.SSLError:
             raise UnreachableError(f"The certificate of {origin_of(url)} is not accepted.") from None
-        except (requests.RequestException, ValueError) as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
             raise UnreachableError(
                 f"The registry {origin_of(url)} cannot be reached: {type(error).__name__}."
             ) from None

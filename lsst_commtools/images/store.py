@@ -21,7 +21,7 @@ _TABLE = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("site", sa.String(100), nullable=False, index=True),
     sa.Column("document", sa.Text, nullable=False),
-    sa.Column("previous_sha256", sa.String(64), nullable=False),
+    sa.Column("previous_sha256", sa.String(64), nullable=False, unique=True),
     sa.Column("sha256", sa.String(64), nullable=False, unique=True),
 )
 # SQLite refuses changes by itself; elsewhere the chain of hashes shows them.
@@ -71,8 +71,7 @@ class SqlApprovals:
         try:
             with self._engine.begin() as connection:
                 if self._engine.dialect.name == "sqlite":
-                    # Taken before reading, so that two people cannot both add after the same record.
-                    connection.exec_driver_sql("COMMIT")
+                    # Taken before reading, so that two people wait for each other; elsewhere the second is refused.
                     connection.exec_driver_sql("BEGIN IMMEDIATE")
                 last = connection.execute(
                     sa.select(_TABLE.c.sha256).order_by(_TABLE.c.id.desc()).limit(1)
