@@ -18,6 +18,9 @@ DEFOCUSED_CORE_DEPTH = 0.9
 DEFOCUSED_FWHM_RATIO = 1.6
 """FWHM over the night's median above which a round visit is called defocused."""
 
+_NAMED_BEFORE = "no raw"
+"""A file that did not come or was refused has its own problem already."""
+
 
 def diagnose_night(summaries: pd.DataFrame) -> list[Problem]:
     """Find trailed and defocused visits, dead amplifiers, and detectors without figures.
@@ -49,7 +52,7 @@ def diagnose_night(summaries: pd.DataFrame) -> list[Problem]:
                 problems.append(
                     Problem("dead-amplifier", f"Amplifiers masked: {row['bad_amplifiers']}.", where)
                 )
-            if row["failure"] and shape is None:
+            if row["failure"] not in ("", _NAMED_BEFORE) and shape is None:
                 problems.append(Problem("not-measured", f"{row['failure']}.", where))
     return problems
 

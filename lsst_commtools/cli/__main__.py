@@ -1,0 +1,5 @@
+"""``python -m lsst_commtools.cli``: the same as ``commtools``."""
+
+from lsst_commtools.cli import main
+
+main()
