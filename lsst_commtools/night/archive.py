@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
+import pyarrow as pa
 
 from lsst_commtools.errors import NotFoundError
 from lsst_commtools.ids import check_day_obs
 from lsst_commtools.instrument.cameras import Camera, get_camera
 from lsst_commtools.night.settings import newest_night, read_claim
+from lsst_commtools.pipeline.schema import table_notes
 
 if TYPE_CHECKING:
     from lsst_commtools.site import Site
@@ -148,11 +150,16 @@ class Night:
         Returns
         -------
         pandas.DataFrame
-            Columns of the pipeline's star table; empty if there is none.
+            Columns of the pipeline's star table; empty if there is none. Where the pipeline tells the rows and columns
+            of the assembled images, they are ``attrs["shape"]``.
         """
         data_id = {"visit": visit} | ({} if detector is None else {"detector": detector})
         tables = self._read(self._names.star_tables, **data_id)
-        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+        if not tables:
+            return pd.DataFrame()
+        stars = pd.concat(tables, ignore_index=True)
+        stars.attrs = dict(tables[0].attrs)
+        return stars
 
     def _read(self, names: Iterable[str], **data_id: int) -> list[pd.DataFrame]:
         """Read all datasets of the first type that has any."""
@@ -172,4 +179,9 @@ class Night:
 
     def _frame(self, ref: Any) -> pd.DataFrame:
         table = self._butler.get(ref)
-        return table if isinstance(table, pd.DataFrame) else table.to_pandas()
+        if isinstance(table, pd.DataFrame):
+            return table
+        frame: pd.DataFrame = table.to_pandas()
+        if isinstance(table, pa.Table) and (shape := table_notes(table).get("shape")):
+            frame.attrs = {"shape": tuple(shape)}
+        return frame

@@ -124,7 +124,7 @@ def visit_figures(stars: pd.DataFrame, summary: pd.DataFrame, camera: Camera) ->
         figures.append(gridplot(plots, ncols=2, merge_tools=False))
     psf = shaped[shaped["calib_psf_candidate"].astype(bool)]
     if len(psf):
-        source = star_source(with_focal_plane(psf, camera))
+        source = star_source(with_focal_plane(psf, camera, stars.attrs.get("shape")))
         plots = [
             whisker_plot(source, x="x_mm", y="y_mm", title="PSF ellipticity over the focal plane"),
             ellipticity_plane(source),

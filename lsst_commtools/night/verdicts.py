@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -51,6 +52,17 @@ class VisitVerdict:
     values: Mapping[str, float]
     status: Status
     reasons: tuple[str, ...]
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td style='text-align:left'>{name}</td><td>{value:.6g}</td></tr>"
+            for name, value in self.values.items()
+        )
+        reasons = "".join(f"<li>{html.escape(reason)}</li>" for reason in self.reasons)
+        return (
+            f"<p>Visit {self.visit}, {html.escape(self.physical_filter)}: <b>{self.status}</b>, "
+            f"{self.n_measured} of {self.n_expected} detectors measured.</p><ul>{reasons}</ul><table>{rows}</table>"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Give the verdict as the command's JSON document has it."""
