@@ -21,7 +21,7 @@ __all__ = ["MeasureSettings", "Measurement", "measure_image"]
 
 _HIDDEN = int(MaskPlane.BAD | MaskPlane.NO_DATA | MaskPlane.SAT | MaskPlane.CR)
 _FWHM_TO_SIGMA = 1.0 / 2.3548
-_RING_EDGES_FWHM = (0.25, 0.4, 0.55, 0.7, 0.85, 1.0)
+_RING_EDGES_FWHM = (0.15, 0.3, 0.45, 0.6, 0.75, 0.9)
 _STARS_FOR_ORDER = ((2, 24), (1, 8), (0, 1))
 
 
