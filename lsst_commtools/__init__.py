@@ -9,13 +9,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lsst_commtools.control import Control
     from lsst_commtools.night import Night
     from lsst_commtools.procedure import Procedure
     from lsst_commtools.site import Site
 
-__all__ = ["Night", "Procedure", "Site"]
+__all__ = ["Control", "Night", "Procedure", "Site"]
 
 _HOMES = {
+    "Control": "lsst_commtools.control",
     "Night": "lsst_commtools.night",
     "Procedure": "lsst_commtools.procedure",
     "Site": "lsst_commtools.site",

@@ -127,6 +127,21 @@ class Control:
         observe(self._backend, cscs, self._patience.observe_s)
         return [self._backend.board.csc_state(csc) for csc in cscs]
 
+    def known(self, names: Iterable[str]) -> list[CscState]:
+        """Give the states of CSCs that are followed already; nothing is asked, and nothing waited for.
+
+        Parameters
+        ----------
+        names
+            CSCs.
+
+        Returns
+        -------
+        list of CscState
+            As far as they are evident now.
+        """
+        return [self._backend.board.csc_state(CscName.parse(name)) for name in names]
+
     def state(self, name: str) -> CscState:
         """See the state of one CSC.
 

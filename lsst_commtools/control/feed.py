@@ -113,6 +113,19 @@ class Feed:
                 self._thread.start()
         self._send([s.message() for s in wanted])
 
+    def subscribe_once(self, wanted: Iterable[Subscription]) -> None:
+        """Ask for streams that were not asked for yet, so that LOVE repeats nothing to everybody.
+
+        Parameters
+        ----------
+        wanted
+            Streams.
+        """
+        with self._lock:
+            new = [s for s in wanted if s not in self._wanted]
+        if new:
+            self.subscribe(new)
+
     def close(self) -> None:
         """Hang up and end the thread."""
         self._stop.set()

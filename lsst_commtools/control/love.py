@@ -68,7 +68,7 @@ class LoveBackend:
         csc
             The CSC, or a script by its index.
         """
-        self._feed.subscribe(
+        self._feed.subscribe_once(
             [Subscription("event", csc.name, csc.index, stream) for stream in ("logMessage", "errorCode")]
         )
 

@@ -1,0 +1,23 @@
+"""Panels for notebooks: they show, and act only after they have shown what they will do."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lsst_commtools.widgets.csc import CscPanel
+
+__all__ = ["CscPanel"]
+
+_HOMES = {"CscPanel": "csc"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"lsst_commtools.widgets.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__
