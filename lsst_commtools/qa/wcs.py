@@ -147,7 +147,7 @@ class WcsFit:
             header[f"CD{row + 1}_{column + 1}"] = float(value)
         header["RADESYS"] = "ICRS"
         if self.order > 1:
-            forward, inverse_order = _sip_forward(self), min(self.order + 1, _MAX_ORDER)
+            forward, inverse_order = _sip_forward(self), min(self.order + 2, _MAX_ORDER)
             header.update(_sip_cards(("A", "B"), forward, self.order, self.scale))
             inverse = _sip_inverse(self, forward, inverse_order)
             header.update(_sip_cards(("AP", "BP"), inverse, inverse_order, self.scale))

@@ -46,8 +46,14 @@ def _scale_bar(plot: figure, source: ColumnDataSource, x: str, y: str, length: f
     xs, ys = finite(source.data[x]), finite(source.data[y])
     if not xs.size or not ys.size:
         return
-    left, bottom = float(xs.min()), float(ys.min()) - 0.06 * _span(ys)
-    plot.segment([left], [bottom], [left + length], [bottom], line_color="black", line_width=3)
+    bottom = float(ys.min()) - 0.06 * _span(ys)
+    flipped = x == "xi_arcmin"
+    left, right = (
+        (float(xs.max()), float(xs.max()) - length)
+        if flipped
+        else (float(xs.min()), float(xs.min()) + length)
+    )
+    plot.segment([left], [bottom], [right], [bottom], line_color="black", line_width=3)
     plot.add_layout(Label(x=left, y=bottom, text=text, text_font_size="11px", y_offset=3))
 
 

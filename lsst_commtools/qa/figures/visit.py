@@ -86,7 +86,7 @@ def _placed(stars: pd.DataFrame) -> pd.DataFrame:
 def _grid(plots: list[Any]) -> Any:
     from bokeh.layouts import gridplot
 
-    return gridplot(plots, ncols=2, merge_tools=False)
+    return gridplot(plots, ncols=2, merge_tools=False, toolbar_options={"logo": None})
 
 
 def _wcs_figures(stars: pd.DataFrame, source: Any, axes: tuple[str, str]) -> list[Any]:
