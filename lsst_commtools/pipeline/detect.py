@@ -15,6 +15,7 @@ __all__ = ["DetectionSettings", "Sources", "find_sources"]
 
 _FWHM_TO_SIGMA = 1.0 / 2.3548
 _MATCHED_FILTER = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]], dtype=np.float32)
+_LEAST_PIXEL_STACK = 300_000
 _UNUSABLE = int(MaskPlane.BAD | MaskPlane.NO_DATA)
 
 
@@ -28,6 +29,8 @@ class DetectionSettings:
         Detection threshold above the background, per pixel.
     minimum_pixels
         Connected pixels that make a source.
+    deblend_contrast
+        Least part of a source's light that makes a source of its own.
     background_mesh_pixel
         Size of the boxes of the background.
     aperture_fwhm
@@ -40,6 +43,7 @@ class DetectionSettings:
 
     threshold_sigma: float = 5.0
     minimum_pixels: int = 5
+    deblend_contrast: float = 0.005
     background_mesh_pixel: int = 128
     aperture_fwhm: float = 1.5
     edge_pixel: int = 12
@@ -133,6 +137,33 @@ def _centroid_error(
     return np.asarray(np.minimum(4.0 * np.sqrt(variance) / np.maximum(flux, 1e-3), 99.0))
 
 
+def _extract(
+    subtracted: NDArray[np.float32],
+    noise: NDArray[np.float32],
+    unusable: NDArray[np.bool_],
+    settings: DetectionSettings,
+) -> NDArray[np.void]:
+    """Detect; where a huge source has more parts than sep can hold, detect again without taking sources apart."""
+    sep.set_extract_pixstack(max(_LEAST_PIXEL_STACK, subtracted.size // 8))
+    message = ""
+    for contrast in (settings.deblend_contrast, 1.0):
+        try:
+            found: NDArray[np.void] = sep.extract(
+                subtracted,
+                settings.threshold_sigma,
+                err=noise,
+                mask=unusable,
+                minarea=settings.minimum_pixels,
+                filter_kernel=_MATCHED_FILTER,
+                deblend_cont=contrast,
+            )
+        except Exception as error:  # noqa: BLE001 - sep raises the bare class
+            message = str(error)
+        else:
+            return found
+    raise DataError(f"The sources cannot be told apart: {message}.")
+
+
 def find_sources(
     image: CalibratedImage, settings: DetectionSettings | None = None
 ) -> tuple[Sources, NDArray[np.float32]]:
@@ -167,18 +198,7 @@ def find_sources(
     background = sep.Background(pixels, mask=hidden, bw=mesh, bh=mesh)
     subtracted = np.asarray(pixels - background.back(), dtype=np.float32)
     subtracted[unusable] = 0
-    try:
-        objects = sep.extract(
-            subtracted,
-            settings.threshold_sigma,
-            err=_noise(image),
-            mask=unusable,
-            minarea=settings.minimum_pixels,
-            filter_kernel=_MATCHED_FILTER,
-            deblend_cont=0.005,
-        )
-    except Exception as error:
-        raise DataError(f"sep cannot separate the sources: {error}.") from error
+    objects = _extract(subtracted, _noise(image), unusable, settings)
     objects = objects[np.argsort(-objects["flux"], kind="stable")][: settings.maximum_sources]
     return _measure(objects, subtracted, image, background, settings), subtracted
 

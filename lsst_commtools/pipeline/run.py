@@ -80,8 +80,15 @@ def run_pipeline(
 
     Raises
     ------
+    NotFoundError
+        If there is no such repository.
     InputError
         If the query or a collection is refused, or there are no input collections.
+
+    Notes
+    -----
+    With several processes, a script that calls this guards the call with ``if __name__ == "__main__"``, as
+    `multiprocessing` demands.
     """
     from lsst_commtools.pipeline.pool import LocalWorker, WorkerPool
     from lsst_commtools.pipeline.worker import WorkOrder

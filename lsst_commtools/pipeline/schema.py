@@ -164,6 +164,7 @@ SUMMARY_COLUMNS: tuple[Column, ...] = (
     ),
     Column("n_saturated_pixels", _I4, "", "Saturated pixels"),
     Column("n_cosmic_ray_pixels", _I4, "", "Pixels hit by cosmic rays"),
+    Column("calibrations", _TEXT, "", "Calibrations that were applied"),
     Column("bad_amplifiers", _TEXT, "", "Amplifiers that were masked, with the reason"),
     Column("corners", pa.list_(_F8), "deg", "RA and Dec of the corners from the WCS, going along x first"),
     Column("wcs", _TEXT, "", "Fitted WCS as a FITS header"),

@@ -158,7 +158,7 @@ def summarise_detector(
     row |= _psf_figures(columns, scale)
     for name in (
         "mid_exposure_mjd_tai", "sky_background", "noise", "core_depth", "n_saturated_pixels", "n_cosmic_ray_pixels",
-        "bad_amplifiers",
+        "bad_amplifiers", "calibrations",
     ):  # fmt: skip
         if name in notes:
             row[name] = notes[name]

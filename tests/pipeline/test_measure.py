@@ -112,3 +112,20 @@ def test_pixels_that_are_not_numbers_do_not_spread(star_field):
     clean = apply_calibrations(image, None, None)
     assert (clean.mask[100:110, 100:110] == int(MaskPlane.BAD)).all()
     assert measure_image(clean, 1, 1).candidate.sum() > 80
+
+
+def test_a_source_with_too_many_parts_is_kept_whole(star_field, monkeypatch):
+    import sep
+
+    extract = sep.extract
+
+    def overflow(*args, deblend_cont, **more):
+        if deblend_cont < 1:
+            raise ValueError("object deblending overflow: limit of 1024 sub-objects reached")
+        return extract(*args, deblend_cont=deblend_cont, **more)
+
+    monkeypatch.setattr("lsst_commtools.pipeline.detect.sep.extract", overflow)
+    assert len(find_sources(star_field.image)[0]) > 100
+    monkeypatch.setattr("lsst_commtools.pipeline.detect.sep.extract", lambda *_, **__: 1 / 0)
+    with pytest.raises(DataError, match="cannot be told apart: division by zero"):
+        find_sources(star_field.image)

@@ -129,6 +129,11 @@ def test_a_dead_amplifier_is_named_all_night(night):
         assert row["bad_amplifiers"] or row["failure"]
 
 
+def test_calibrations_that_were_applied_are_told(night):
+    for summary in night.summaries.values():
+        assert set(summary.loc[summary["failure"] == "", "calibrations"]) == {"bias, flat"}
+
+
 def test_star_positions_agree_with_the_truth_on_the_sky(night):
     from lsst_commtools.qa.match import match_sky
 
