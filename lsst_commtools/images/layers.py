@@ -24,6 +24,7 @@ __all__ = [
     "PackageChange",
     "PackageRequest",
     "check_cycle_step",
+    "check_layers",
     "check_requests",
     "diff_contents",
     "parse_cycle_env",
@@ -256,6 +257,33 @@ def diff_contents(old: ImageContents, new: ImageContents) -> ContentsDiff:
         updated=tuple(c for c in changes if c.old and c.new and c.old[0] is c.new[0]),
         moved=tuple(c for c in changes if c.old and c.new and c.old[0] is not c.new[0]),
     )
+
+
+def check_layers(contents: ImageContents) -> list[str]:
+    """Check that layers do not get in each other's way (SQR-054).
+
+    Parameters
+    ----------
+    contents
+        Contents of an image.
+
+    Returns
+    -------
+    list of str
+        A sentence for each package that lies in several layers, and for a Python that is not the stack's.
+    """
+    homes: dict[str, list[LayerName]] = {}
+    for layer in LayerName:
+        for name in contents.layers.get(layer, {}):
+            homes.setdefault(name, []).append(layer)
+    problems = [
+        f"{name} lies in the layers {' and '.join(layer.value for layer in layers)}."
+        for name, layers in sorted(homes.items())
+        if len(layers) > 1
+    ]
+    if homes.get("python", [LayerName.STACK])[0] is not LayerName.STACK:
+        problems.append("Python does not come from the stack.")
+    return problems
 
 
 def check_requests(

@@ -51,7 +51,9 @@ class StubRegistry:
             def do_GET(self):
                 stub.requests.append((self.command, self.path, dict(self.headers)))
                 known = stub.answers.get(self.path) or stub.answers.get(self.path.split("?")[0])
-                status, headers, body = known(self) if known else (404, {}, b'{"errors":[{"code":"NAME_UNKNOWN"}]}')
+                status, headers, body = (
+                    known(self) if known else (404, {}, b'{"errors":[{"code":"NAME_UNKNOWN"}]}')
+                )
                 if isinstance(body, dict | list):
                     body = json.dumps(body).encode()
                 self.send_response(status)

@@ -42,7 +42,9 @@ def test_on_time(judge):
 
 
 def test_a_slow_layer_makes_all_late_and_is_named(judge):
-    report = judge(GOOD.replace("18:25:00", "19:25:00").replace("18:26:00", "19:25:00").replace("19:10:00", "20:06:00"))
+    report = judge(
+        GOOD.replace("18:25:00", "19:25:00").replace("18:26:00", "19:25:00").replace("19:10:00", "20:06:00")
+    )
     assert statuses(report) == ["late", "on-time", "late", "late"]
     assert report.chain == (
         "ts began 1 min after it could have.",
@@ -94,7 +96,12 @@ def test_times_with_an_offset_are_utc(judge):
 
 @pytest.mark.parametrize(
     "text",
-    ["x,stack,,\n", "20260601,stack,soon,\n", "20260601,stack,2026-06-01T18:00,2026-06-01T17:00\n", "20260601\n"],
+    [
+        "x,stack,,\n",
+        "20260601,stack,soon,\n",
+        "20260601,stack,2026-06-01T18:00,2026-06-01T17:00\n",
+        "20260601\n",
+    ],
 )
 def test_a_row_that_cannot_be_read(judge, text):
     with pytest.raises(TableError):

@@ -210,7 +210,9 @@ def test_the_record_gives_back_what_it_got(tmp_path):
     assert SqlApprovals(url).approvals("hilltop") == [first, second]
 
 
-@pytest.mark.parametrize("statement", ["DELETE FROM image_approvals", "UPDATE image_approvals SET site = 'x'"])
+@pytest.mark.parametrize(
+    "statement", ["DELETE FROM image_approvals", "UPDATE image_approvals SET site = 'x'"]
+)
 def test_the_record_refuses_changes(tmp_path, statement):
     url = f"sqlite:///{tmp_path / 'record.sqlite3'}"
     SqlApprovals(url).append(an_approval())

@@ -62,7 +62,9 @@ def test_what_could_not_be_started_was_not_tested(suite):
     folder, section = suite
     notebooks = find_notebooks(folder, ["csc/*"])
     matrix = CompatMatrix()
-    [cell] = run_matrix([NEW], notebooks, section.model_copy(update={"command": ("/nowhere/python",)}), matrix)
+    [cell] = run_matrix(
+        [NEW], notebooks, section.model_copy(update={"command": ("/nowhere/python",)}), matrix
+    )
     assert (cell.result, cell.reason) == (
         CompatResult.NOT_TESTED, "/nowhere/python could not be started: No such file or directory."
     )  # fmt: skip
@@ -107,13 +109,23 @@ def test_smoke_levels_of_the_uses(suite):
     assert judge_use(SmokeLevel(within_hours=1), OLD, notebooks, matrix) is CompatResult.NOT_TESTED
     run_matrix([OLD], notebooks, section, matrix)
     assert judge_use(SmokeLevel(within_hours=1), OLD, notebooks, matrix) is CompatResult.FAILED
-    assert judge_use(SmokeLevel(within_hours=1, notebooks=("csc/*",)), OLD, notebooks, matrix) is CompatResult.PASSED
-    assert judge_use(SmokeLevel(within_hours=1, notebooks=("x/*",)), OLD, notebooks, matrix) is CompatResult.NOT_TESTED
+    assert (
+        judge_use(SmokeLevel(within_hours=1, notebooks=("csc/*",)), OLD, notebooks, matrix)
+        is CompatResult.PASSED
+    )
+    assert (
+        judge_use(SmokeLevel(within_hours=1, notebooks=("x/*",)), OLD, notebooks, matrix)
+        is CompatResult.NOT_TESTED
+    )
     levels = CompatSection().smoke_levels
     assert set(levels) == {"jupyterlab", "commissioning", "batch"}
     assert levels["jupyterlab"].may_be_untested
     assert not levels["batch"].may_be_untested
-    assert levels["jupyterlab"].within_hours < levels["commissioning"].within_hours < levels["batch"].within_hours
+    assert (
+        levels["jupyterlab"].within_hours
+        < levels["commissioning"].within_hours
+        < levels["batch"].within_hours
+    )
 
 
 def test_a_matrix_that_cannot_be_read(tmp_path):

@@ -72,13 +72,17 @@ def test_a_build_number_zero_is_a_number():
 
 
 def test_aliases_are_never_filtered():
-    nothing = dict.fromkeys(("release", "weekly", "daily", "releaseCandidate", "experimental"), {"number": 0})
+    nothing = {
+        kind: {"number": 0} for kind in ("release", "weekly", "daily", "releaseCandidate", "experimental")
+    }
     assert kept(nothing) == {"recommended"}
 
 
 def test_each_hidden_tag_has_a_reason():
     ordered = sort_tags(parse_tag(t, {"recommended"}) for t in TAGS)
-    policy = ImageFilterPolicy.model_validate({"weekly": {"number": 1, "age": "3w"}, "release": {"number": 0}})
+    policy = ImageFilterPolicy.model_validate(
+        {"weekly": {"number": 1, "age": "3w"}, "release": {"number": 0}}
+    )
     reasons = filter_reasons(ordered, policy, NOW)
     assert set(reasons) == set(TAGS) - {t.tag for t in filter_tags(ordered, policy, NOW)}
     assert reasons["w_2021_21"] == "It is not among the newest 1 of type Weekly."

@@ -53,7 +53,13 @@ def test_what_changed(contents):
         "moved": ["astroplan"],
     }
     assert changes["moved"] == [
-        {"name": "astroplan", "old_layer": "lab", "old_version": "0.9", "new_layer": "third-party", "new_version": "0.10"}
+        {
+            "name": "astroplan",
+            "old_layer": "lab",
+            "old_version": "0.9",
+            "new_layer": "third-party",
+            "new_version": "0.10",
+        }
     ]
     assert diff_contents(contents(OLD), contents(OLD)).to_dict() == {
         "added": [], "removed": [], "updated": [], "moved": []
@@ -71,7 +77,9 @@ def test_the_topmost_layer_hides_those_below():
     assert ImageContents("x", layers, {}).packages["numpy"] == (LayerName.LAB, "1.26")
 
 
-@pytest.mark.parametrize("document", ["{", "[]", {"layers": {"roof": {}}}, {"layers": {"lab": 3}}, {"layers": 3}])
+@pytest.mark.parametrize(
+    "document", ["{", "[]", {"layers": {"roof": {}}}, {"layers": {"lab": 3}}, {"layers": 3}]
+)
 def test_what_is_no_contents(contents, tmp_path, document):
     with pytest.raises(TableError):
         contents(document)
@@ -80,7 +88,13 @@ def test_what_is_no_contents(contents, tmp_path, document):
 
 
 def a_request(package, **changes):
-    values = {"who": "Dana", "why": "light curves", "when": dt.date(2026, 5, 1), "test": "t", "approved_by": "DM-CCB"}
+    values = {
+        "who": "Dana",
+        "why": "light curves",
+        "when": dt.date(2026, 5, 1),
+        "test": "t",
+        "approved_by": "DM-CCB",
+    }
     return PackageRequest(package, **{**values, **changes})
 
 
@@ -102,7 +116,9 @@ def test_requests_for_packages(contents):
         "Nobody asked for the third-party package gala.",
         "Nobody asked for the third-party package lightkurve.",
     ]
-    undecided = check_requests(contents(NEW), [a_request("gala"), a_request("astroplan"), requests[-1]], {"t"})
+    undecided = check_requests(
+        contents(NEW), [a_request("gala"), a_request("astroplan"), requests[-1]], {"t"}
+    )
     assert undecided == ["galpy is in the image, but nobody decided on the request of Dana."]
 
 

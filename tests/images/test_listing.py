@@ -73,7 +73,8 @@ def test_forms_of_a_listing(tmp_path, text):
 
 
 @pytest.mark.parametrize(
-    "text", ['{"a": 3}', "[3]", '{"tags": 3}', "{", '[{"digest": "x"}]', "a sha256:zz", "[" * 100_000, '{"": null}']
+    "text",
+    ['{"a": 3}', "[3]", '{"tags": 3}', "{", '[{"digest": "x"}]', "a sha256:zz", "[" * 100_000, '{"": null}'],
 )
 def test_what_is_no_listing_is_refused(tmp_path, text):
     path = tmp_path / "listing"

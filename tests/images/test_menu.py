@@ -37,7 +37,13 @@ def shown(policy, listing):
     return [row.image.tag.tag for row in menu(policy, listing) if row.shown]
 
 
-TELESCOPE = {"numReleases": 0, "numWeeklies": 3, "numDailies": 2, "cycle": 44, "recommendedTag": "recommended_c0044"}
+TELESCOPE = {
+    "numReleases": 0,
+    "numWeeklies": 3,
+    "numDailies": 2,
+    "cycle": 44,
+    "recommendedTag": "recommended_c0044",
+}
 
 
 def test_defaults_of_phalanx(registry):
@@ -100,7 +106,9 @@ def test_zero_is_none_and_absent_is_the_default(registry):
 
 def test_pins_are_shown_but_not_past_cycle_protection(registry):
     assert "r29_2_0_rsp2697" in shown({"pin": ["r29_2_0_rsp2697"]}, registry)
-    row = next(r for r in menu({**TELESCOPE, "pin": ["r29_2_0_rsp2697"]}, registry) if "r29_2" in r.image.tag.tag)
+    row = next(
+        r for r in menu({**TELESCOPE, "pin": ["r29_2_0_rsp2697"]}, registry) if "r29_2" in r.image.tag.tag
+    )
     assert not row.shown
     assert row.problems == ("It is pinned, and hidden by cycle protection.",)
 
@@ -114,7 +122,9 @@ def test_architectures_are_hidden_and_not_counted(registry):
 
 
 def test_recommended_by_digest(registry, image_digest):
-    row = next(r for r in menu({"recommendedTag": image_digest("r29_2_0_rsp2697")}, registry) if r.recommended)
+    row = next(
+        r for r in menu({"recommendedTag": image_digest("r29_2_0_rsp2697")}, registry) if r.recommended
+    )
     assert (row.image.tag.tag, row.shown) == ("r29_2_0_rsp2697", True)
 
 
@@ -142,5 +152,7 @@ def test_numbers_hold_for_any_registry(tags, releases, weeklies, dailies, cycle)
     for kind, number in counts.items():
         mine = [r for r in rows if r.image.tag.type.value == kind]
         assert sum(r.shown for r in mine) <= number
-        fit = [r for r in mine if r.image.tag.architecture is None and (cycle is None or r.image.cycle == cycle)]
+        fit = [
+            r for r in mine if r.image.tag.architecture is None and (cycle is None or r.image.cycle == cycle)
+        ]
         assert [r.shown for r in fit] == [n < number for n in range(len(fit))]

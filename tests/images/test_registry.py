@@ -103,7 +103,11 @@ def test_a_repeated_page_ends(stub_registry, client):
 def test_a_list_without_end_is_given_up(stub_registry, client, monkeypatch):
     monkeypatch.setattr(registry_module, "MAX_PAGES", 5)
     count = iter(range(1000))
-    stub_registry.answers[LIST] = lambda request: (200, {"Link": f'<{LIST}?n={next(count)}>; rel="next"'}, {"tags": []})
+    stub_registry.answers[LIST] = lambda request: (
+        200,
+        {"Link": f'<{LIST}?n={next(count)}>; rel="next"'},
+        {"tags": []},
+    )
     with pytest.raises(ProtocolError, match="does not end"):
         client().tags()
 
@@ -173,7 +177,9 @@ def test_a_registry_that_stays_busy_is_given_up(stub_registry, client):
     assert len(stub_registry.requests) == 3
 
 
-@pytest.mark.parametrize(("status", "error"), [(403, ForbiddenError), (302, RejectedError), (418, RejectedError)])
+@pytest.mark.parametrize(
+    ("status", "error"), [(403, ForbiddenError), (302, RejectedError), (418, RejectedError)]
+)
 def test_other_answers(stub_registry, client, status, error):
     stub_registry.say(LIST, b"", status, Location="http://evil.example/")
     with pytest.raises(error):
@@ -203,7 +209,10 @@ def test_nobody_answers():
         registry.tags()
 
 
-@pytest.mark.parametrize("url", ["http://ghcr.io", "ftp://x", "https://user@ghcr.io", "", "https://:1", "http://127.0.0.1.evil.example"])
+@pytest.mark.parametrize(
+    "url",
+    ["http://ghcr.io", "ftp://x", "https://user@ghcr.io", "", "https://:1", "http://127.0.0.1.evil.example"],
+)
 def test_what_is_no_registry_is_refused(url):
     with pytest.raises(InputError):
         Registry(url, "lab")
@@ -221,7 +230,11 @@ def test_lists_are_asked_for_with_their_etag(stub_registry, client, tmp_path):
     first = client(cache=tmp_path / "cache")
     assert first.tags() == first.tags() == ["a", "b"]
     assert client(cache=tmp_path / "cache").tags() == ["a", "b"]
-    assert [headers.get("If-None-Match") for _, _, headers in stub_registry.requests] == [None, '"one"', '"one"']
+    assert [headers.get("If-None-Match") for _, _, headers in stub_registry.requests] == [
+        None,
+        '"one"',
+        '"one"',
+    ]
     for path in (tmp_path / "cache").iterdir():
         path.write_text("broken")
     assert client(cache=tmp_path / "cache").tags() == ["a", "b"]
@@ -308,13 +321,19 @@ def test_realms():
     hosts = ("auth.docker.io",)
     assert check_realm("https://auth.docker.io/token", "https://registry-1.docker.io", hosts)
     assert check_realm("https://ghcr.io/token", "https://ghcr.io", ())
-    for realm in ("https://ghcr.io:8443/token", "https://auth.docker.io.evil.example/", "http://ghcr.io/token"):
+    for realm in (
+        "https://ghcr.io:8443/token",
+        "https://auth.docker.io.evil.example/",
+        "http://ghcr.io/token",
+    ):
         with pytest.raises(RefusedError):
             check_realm(realm, "https://ghcr.io", hosts)
 
 
 def test_challenges_are_read_with_their_quotes():
-    header = 'Basic realm="a, b", Bearer realm="https://x/t",scope="repository:l:pull,push" , error=invalid_token'
+    header = (
+        'Basic realm="a, b", Bearer realm="https://x/t",scope="repository:l:pull,push" , error=invalid_token'
+    )
     basic, bearer = parse_challenges(header)
     assert (basic.scheme, basic.parameters) == ("basic", {"realm": "a, b"})
     assert bearer.parameters["scope"] == "repository:l:pull,push"
@@ -338,11 +357,17 @@ def test_links():
 
 
 def test_a_site_asks_for_the_digests_that_it_needs(stub_registry, image_digest, monkeypatch):
-    tags = [f"w_2026_{week:02d}_c0044.{week:03d}" for week in range(1, 40)] + ["recommended_c0044", "odd\x1b[31m", "<b>"]
+    tags = [f"w_2026_{week:02d}_c0044.{week:03d}" for week in range(1, 40)] + [
+        "recommended_c0044",
+        "odd\x1b[31m",
+        "<b>",
+    ]
     stub_registry.say(LIST, {"tags": tags})
     for tag in tags[:-3]:
         stub_registry.say(f"{MANIFEST}{tag}", tag.encode(), Docker_Content_Digest=image_digest(tag))
-    stub_registry.say(f"{MANIFEST}recommended_c0044", tags[30].encode(), Docker_Content_Digest=image_digest(tags[30]))
+    stub_registry.say(
+        f"{MANIFEST}recommended_c0044", tags[30].encode(), Docker_Content_Digest=image_digest(tags[30])
+    )
     source = {"type": "docker", "registry": stub_registry.url, "repository": "lab"}
     policy = {"source": source, "numWeeklies": 3, "cycle": 44, "recommendedTag": "recommended_c0044"}
     images = LabImages(Site(name="hilltop", images=ImagesSection.model_validate(policy)))

@@ -22,7 +22,9 @@ from lsst_commtools.site.images import ImagesSection
 
 pytestmark = [
     pytest.mark.debian,
-    pytest.mark.skipif(shutil.which("docker-registry") is None, reason="Debian's docker-registry is not installed"),
+    pytest.mark.skipif(
+        shutil.which("docker-registry") is None, reason="Debian's docker-registry is not installed"
+    ),
 ]
 
 MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
@@ -48,15 +50,19 @@ def docker_registry(tmp_path):
         with (tmp_path / "log").open("wb") as log:
             processes.append(
                 subprocess.Popen(
-                    [shutil.which("docker-registry"), "serve", str(config)], stdout=log, stderr=log, cwd=tmp_path
+                    [shutil.which("docker-registry"), "serve", str(config)],
+                    stdout=log,
+                    stderr=log,
+                    cwd=tmp_path,
                 )
             )
         for _ in range(200):
             try:
                 requests.get(f"http://127.0.0.1:{port}/v2/", timeout=1)
-                return f"http://127.0.0.1:{port}"
             except requests.ConnectionError:
                 time.sleep(0.05)
+            else:
+                return f"http://127.0.0.1:{port}"
         pytest.fail(f"docker-registry did not start: {(tmp_path / 'log').read_text()}")
 
     yield start
@@ -157,7 +163,11 @@ def test_token_login(docker_registry, stub_registry, tmp_path):
         f"auth: {{token: {{realm: {stub_registry.url}/token, service: lab-service, issuer: issuer, "
         f"rootcertbundle: {certificate}}}}}\n"
     )
-    stub_registry.answers["/token"] = lambda request: (200, {}, {"token": a_token(request.path, key, certificate)})
+    stub_registry.answers["/token"] = lambda request: (
+        200,
+        {},
+        {"token": a_token(request.path, key, certificate)},
+    )
     with pytest.raises(NotFoundError):  # logged in, and the repository is empty
         Registry(url, "lab", token_hosts=[urlsplit(stub_registry.url).netloc]).tags()
     asked = parse_qs(urlsplit(stub_registry.requests[-1][1]).query)
@@ -173,7 +183,7 @@ def a_token(path, key, certificate):
     kind, name, actions = query["scope"][0].split(":")
     now = int(time.time())
     claims = {
-        "iss": "issuer", "sub": "", "aud": query["service"][0], "iat": now, "nbf": now - 60, "exp": now + 60, "jti": "1",
+        "iss": "issuer", "sub": "", "jti": "1", "aud": query["service"][0], "iat": now, "nbf": now - 60, "exp": now + 60,
         "access": [{"type": kind, "name": name, "actions": actions.split(",")}],
     }  # fmt: skip
     header = {"typ": "JWT", "alg": "RS256", "x5c": [base64.b64encode(der).decode()]}

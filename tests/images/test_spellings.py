@@ -34,7 +34,9 @@ def test_the_lab_spelling_alone_has_an_rsp_build():
     assert convert_release("w_2021_22_c0020.001-amd64", Spelling.STACK) == "w_2021_22"
 
 
-@pytest.mark.parametrize("name", ["", "recommended", "23.0", "v23.0.0", "23_0_0", "exp_w_2021_22", "w_2021_53"])
+@pytest.mark.parametrize(
+    "name", ["", "recommended", "23.0", "v23.0.0", "23_0_0", "exp_w_2021_22", "w_2021_53"]
+)
 def test_what_names_no_build_is_refused(name):
     with pytest.raises(IdentifierError):
         convert_release(name, Spelling.GIT)

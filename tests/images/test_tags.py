@@ -44,7 +44,11 @@ CONTRACT = [
     ("W_2021_22", "unknown", "W_2021_22"),
     ("r170-amd64", "unknown", "r170 [amd64]"),
     ("r1700", "unknown", "r1700"),
-    ("latest_c0046-arm64", "unknown", "latest_c0046-arm64".replace("_c0046-arm64", " (SAL Cycle 0046) [arm64]")),
+    (
+        "latest_c0046-arm64",
+        "unknown",
+        "latest_c0046-arm64".replace("_c0046-arm64", " (SAL Cycle 0046) [arm64]"),
+    ),
     ("w_2021_22\n", "unknown", "w_2021_22\\n"),
     ("w_2021_22_x\n", "unknown", "w_2021_22_x\\n"),
     ("r22_0_0_rc2x", "release", "Release r22.0.0 [rc2x]"),
@@ -172,7 +176,16 @@ def test_equal_is_equal_text():
 
 
 def test_groups_of_the_menu():
-    tags = ["strange", "exp_x", "r22_0_0_rc1", "d_2021_01_01", "w_2021_01", "r21_0_0", "recommended", "w_2021_02"]
+    tags = [
+        "strange",
+        "exp_x",
+        "r22_0_0_rc1",
+        "d_2021_01_01",
+        "w_2021_01",
+        "r21_0_0",
+        "recommended",
+        "w_2021_02",
+    ]
     ordered = sort_tags(parse_tag(t, {"recommended"}) for t in tags)
     assert [t.tag for t in ordered] == [
         "recommended", "r21_0_0", "w_2021_02", "w_2021_01", "d_2021_01_01", "r22_0_0_rc1", "exp_x", "strange"
@@ -197,7 +210,14 @@ def test_build_datetime_where_there_is_one(text, built):
 
 
 def test_hostile_text_is_harmless():
-    for text in ("\x1b[2Jx", "w_2021_22_\x9b31m", "exp_" * 40_000, "r" + "9" * 10_000 + "_1_1", "_c" * 20_000, "\ud800"):
+    for text in (
+        "\x1b[2Jx",
+        "w_2021_22_\x9b31m",
+        "exp_" * 40_000,
+        "r" + "9" * 10_000 + "_1_1",
+        "_c" * 20_000,
+        "\ud800",
+    ):
         tag = parse_tag(text)
         assert tag.display.isprintable() or not text.isprintable()
         assert "\x1b" not in tag.display
