@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import datetime as dt
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -95,6 +96,7 @@ class Control:
         self._site_name = site.name
         self._backend: Backend = connect_love(site) if backend is None else backend
         self._patience = Patience(site.love.observe_timeout_s, site.love.transition_timeout_s)
+        atexit.register(self._backend.close)  # a notebook's kernel ends without a word
 
     def __enter__(self) -> Self:
         return self
@@ -106,6 +108,7 @@ class Control:
 
     def close(self) -> None:
         """Let go of connections, threads and the token that was made."""
+        atexit.unregister(self._backend.close)
         self._backend.close()
 
     def states(self, names: Iterable[str] | None = None) -> list[CscState]:

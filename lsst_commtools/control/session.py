@@ -33,6 +33,7 @@ __all__ = ["LoveSession"]
 
 _LOG = logging.getLogger(__name__)
 _POOL_SIZE = 64
+_FAREWELL_S = 2.0
 _TAI_MINUS_UTC_S = 37.0
 
 
@@ -206,6 +207,7 @@ class LoveSession:
         """Delete the token if this session made it, and hang up."""
         token = self._token
         if self._own_token and token is not None:
+            self._timeouts_s = (_FAREWELL_S, _FAREWELL_S)
             try:
                 self._send("DELETE", "logout/", None, _TokenAuth(token))
             except (requests.RequestException, UnreachableError, ServiceTimeoutError):
