@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lsst_commtools.errors import NotFoundError, TableError
 from lsst_commtools.repos.chain import REGISTRY_NAME, resolve_chain
@@ -117,8 +117,7 @@ def audit_gen2(paths: TeststandPaths, progress: Progress | None = None) -> Audit
     return _Audit(paths, progress or (lambda _: None)).run()
 
 
-@dataclass(frozen=True, slots=True)
-class _Linked:
+class _Linked(NamedTuple):
     """One file below ``raw``."""
 
     path: str
@@ -289,8 +288,9 @@ class _Audit:
         """Tell why a link does not lead to the file that the row describes, None if it does."""
         if not item.is_link:
             return None
-        stored = self.stored.get(item.target, parse_stored_name(item.target.rsplit("/", 1)[1]))
-        if stored is not None and row.exposure_id not in (stored.plain_id, stored.obs_id.exposure_id):
+        known = item.target in self.stored
+        stored = self.stored[item.target] if known else parse_stored_name(item.target.rsplit("/", 1)[1])
+        if stored is not None and row.exposure_id not in (stored.plain_id, stored.exposure_id):
             confirmed = describes(row.values, read_header(item.target))
             told = " Its header agrees with the row: it was ingested under another id." if confirmed else ""
             return f"The row is of {row.exposure_id}, the link leads to {item.target}.{told}", None
@@ -300,14 +300,14 @@ class _Audit:
             and stored.detector != row.detector
         ):
             return f"The row is of detector {row.detector}, the link leads to {item.target}.", None
-        if stored is None and self.paths.storage is not None and item.target not in self.stored:
+        if stored is None and not known and self.paths.storage is not None:
             return f"The link leads out of the storage, to {item.target}.", None
         return self._replaced(item, row)
 
     def _replaced(self, item: _Linked, row: RegistryRow) -> tuple[str, str | None] | None:
         """Tell whether a link was moved to another file after its row was made (clobber, then IntegrityError)."""
         inputs = self.log.linked.get(item.relative, ())
-        rivals = self._rivals(item)
+        rivals = self._rivals.get(item.target, ())
         if len({source for source, _ in inputs}) < 2 and not rivals:
             return None
         fits = describes(row.values, read_header(item.target))
@@ -327,49 +327,51 @@ class _Audit:
         return None
 
     def _key(self, stored: StoredName) -> tuple[int, int | None]:
-        number = stored.obs_id.exposure_id if self.with_controller else stored.plain_id
+        number = stored.exposure_id if self.with_controller else stored.plain_id
         return number, stored.detector
 
-    def _rivals(self, item: _Linked) -> list[str]:
-        stored = self.stored.get(item.target)
-        if stored is None:
-            return []
-        return [path for path in self._groups[self._key(stored)] if path != item.target]
-
     @functools.cached_property
-    def _groups(self) -> dict[tuple[int, int | None], list[str]]:
+    def _rivals(self) -> dict[str, list[str]]:
+        """For each transferred file whose id others have as well: those others."""
         groups: dict[tuple[int, int | None], list[str]] = defaultdict(list)
         for path, stored in self.stored.items():
             if stored is not None:
                 groups[self._key(stored)].append(path)
-        return groups
+        crowded = [paths for paths in groups.values() if len(paths) > 1]
+        return {path: [p for p in paths if p != path] for paths in crowded for path in paths}
+
+    @functools.cached_property
+    def _holders(self) -> dict[tuple[int, int | None], _Linked]:
+        """For each id of a transferred file: the link that leads to it."""
+        items = self.linked.values()
+        return {self._key(stored): item for item in items if (stored := self.stored.get(item.target))}
+
+    @functools.cached_property
+    def _copies(self) -> dict[tuple[int, int | None], _Linked]:
+        """For each id: the registered file of the repository that is no link."""
+        return {
+            (item.name.exposure_id, item.name.detector): item
+            for relative, item in self.linked.items()
+            if item.name and not item.is_link and relative in self.rows
+        }
 
     def _match_storage(self, good: set[str]) -> None:
         """Account for every transferred file: in order, a second copy, or never ingested."""
         if self.paths.storage is None:
             self.in_order = len(good)
             return
-        copies = {
-            (item.name.exposure_id, item.name.detector): item
-            for relative, item in self.linked.items()
-            if item.name and not item.is_link and relative in self.rows
-        }
-        targets = {item.target: item for item in self.linked.values()}
-        holders = {
-            self._key(stored): item for path, item in targets.items() if (stored := self.stored.get(path))
-        }
+        targets = {item.target for item in self.linked.values()}
         for path, stored in self.stored.items():
-            again = self.log.repeated.get(path)
             if path in good:
                 self.in_order += 1
-                if again is not None:
+                if again := self.log.repeated.get(path):
                     data_id = _data_id(stored)
                     self._say("duplicate", path, data_id, "The same file was ingested again.", again.cited)
                 continue
             if path in targets:
                 continue
-            holder = holders.get(self._key(stored)) if stored else None
-            copy = copies.get((self._key(stored)[0], stored.detector or 0)) if stored else None
+            holder = self._holders.get(self._key(stored)) if stored else None
+            copy = self._copies.get((self._key(stored)[0], stored.detector or 0)) if stored else None
             if stored and holder is not None:
                 self._second_copy(path, stored, holder)
             elif stored and copy is not None:
@@ -442,7 +444,7 @@ def _data_id(stored: StoredName | None) -> dict[str, Any]:
     data_id: dict[str, Any] = {
         "obs_id": str(stored.obs_id),
         "visit": stored.plain_id,
-        "dayObs": stored.obs_id.day_obs,
+        "dayObs": stored.day_obs,
         "seqNum": stored.obs_id.seq_num,
     }
     return data_id if stored.detector is None else {**data_id, "detector": stored.detector}

@@ -285,9 +285,9 @@ class Gen2Repository:
         found: set[tuple[int, int]] = set()
         for path in list_tree(self.paths.storage).files:
             stored = parse_stored_name(path.rsplit("/", 1)[-1])
-            if stored is None or stored.obs_id.day_obs != day_obs or stored.detector is None:
+            if stored is None or stored.day_obs != day_obs or stored.detector is None:
                 continue
-            number = stored.obs_id.exposure_id if stored.obs_id.exposure_id in ids else stored.plain_id
+            number = stored.exposure_id if stored.obs_id.exposure_id in ids else stored.plain_id
             found.add((number, stored.detector))
         return found
 

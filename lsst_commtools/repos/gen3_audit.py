@@ -239,7 +239,7 @@ def _match(stored: StoredName | None, by_id: dict[Any, _Dataset], names: list[st
     values = {
         "instrument": stored.obs_id.instrument,
         "detector": stored.detector,
-        "exposure": stored.obs_id.exposure_id,
+        "exposure": stored.exposure_id,
     }
     return by_id.get(tuple(values[name] for name in names))
 
@@ -247,7 +247,7 @@ def _match(stored: StoredName | None, by_id: dict[Any, _Dataset], names: list[st
 def _stored_id(stored: StoredName | None) -> dict[str, Any]:
     if stored is None:
         return {}
-    named = {"instrument": stored.obs_id.instrument, "exposure": stored.obs_id.exposure_id}
+    named = {"instrument": stored.obs_id.instrument, "exposure": stored.exposure_id}
     return {**named, "detector": stored.detector, "obs_id": str(stored.obs_id)}
 
 

@@ -6,20 +6,21 @@ Templates are those of ``obs_lsst`` w.2019.21 and later; from 2020 ``visit`` is 
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from lsst_commtools.errors import IdentifierError, NotFoundError
-from lsst_commtools.ids import ObsId
+from lsst_commtools.ids import CAMERA_CODES, MAX_SEQ_NUM, ObsId
 from lsst_commtools.instrument.cameras import get_camera
 
 __all__ = ["RawName", "StoredName", "instrument_of_mapper", "parse_raw_name", "parse_stored_name", "raw_path"]
 
 RAW_ENDINGS = (".fits", ".fits.fz", ".fits.gz")
 _STORED = re.compile(
-    r"(?P<obs>(?:AT|CC|MC|TS)_[OCHPQS]_\d{8}_\d{6})(?:_(?P<raft>[A-Za-z0-9-]{3,7})_(?P<sensor>[A-Za-z0-9]{3}))?",
+    r"(AT|CC|MC|TS)_([OCHPQS])_(\d{8})_(\d{6})(?:_([A-Za-z0-9-]{3,7}_[A-Za-z0-9]{3}))?",
     re.ASCII,
 )
 _RAW = re.compile(
@@ -33,25 +34,37 @@ _MAPPERS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class StoredName:
-    """What the name of a transferred file tells.
+class StoredName(NamedTuple):
+    """What the name of a transferred file tells; a tuple, for there are 10^5 of them.
 
     Parameters
     ----------
-    obs_id
-        The image.
+    camera, controller
+        Their codes.
+    day_obs, seq_num
+        When it was taken.
+    exposure_id
+        Id with the controller's term.
     detector
         Detector number, None where the name does not tell it.
     """
 
-    obs_id: ObsId
+    camera: str
+    controller: str
+    day_obs: int
+    seq_num: int
+    exposure_id: int
     detector: int | None
+
+    @property
+    def obs_id(self) -> ObsId:
+        """The image."""
+        return ObsId(self.camera, self.controller, self.day_obs, self.seq_num)
 
     @property
     def plain_id(self) -> int:
         """Id without the controller's term, as the Gen2 stack computed it until 2019-11-19."""
-        return self.obs_id.day_obs * 100_000 + self.obs_id.seq_num
+        return self.day_obs * 100_000 + self.seq_num
 
 
 @dataclass(frozen=True)
@@ -86,17 +99,32 @@ def parse_stored_name(name: str) -> StoredName | None:
     match = _STORED.match(name)
     if match is None:
         return None
+    code, controller, day, number, detector = match.groups()
+    first = _first_id(code, controller, day)
+    seq_num = int(number)
+    if first is None or seq_num > MAX_SEQ_NUM:
+        return None
+    found = _detector(code, detector)
+    return StoredName(code, controller, int(day), seq_num, first + seq_num, found)
+
+
+@functools.lru_cache(maxsize=4096)
+def _first_id(code: str, controller: str, day: str) -> int | None:
     try:
-        obs_id = ObsId.parse(match["obs"])
+        return ObsId(code, controller, int(day), 0).exposure_id
     except IdentifierError:
         return None
-    camera = get_camera(obs_id.instrument)
-    if match["raft"] is None:
-        return StoredName(obs_id, camera.detectors[0].id if len(camera.detectors) == 1 else None)
+
+
+@functools.lru_cache(maxsize=4096)
+def _detector(code: str, name: str | None) -> int | None:
+    camera = get_camera(CAMERA_CODES[code])
+    if len(camera.detectors) == 1:
+        return camera.detectors[0].id
     try:
-        return StoredName(obs_id, camera.detector(f"{match['raft']}_{match['sensor']}").id)
+        return camera.detector(name).id if name else None
     except NotFoundError:
-        return StoredName(obs_id, camera.detectors[0].id if len(camera.detectors) == 1 else None)
+        return None
 
 
 def parse_raw_name(name: str) -> RawName | None:

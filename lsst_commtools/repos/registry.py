@@ -11,9 +11,8 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from lsst_commtools.errors import TableError
@@ -28,9 +27,8 @@ _WANTED = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class RegistryRow:
-    """One row of the table ``raw``.
+class RegistryRow(NamedTuple):
+    """One row of the table ``raw``; a tuple, for there are 10^5 of them.
 
     Parameters
     ----------

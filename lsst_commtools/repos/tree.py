@@ -84,9 +84,9 @@ class Folders:
         str
             Real path of the folder, and the name.
         """
-        folder, name = os.path.split(path)
+        folder, _, name = path.rpartition("/")
         if folder not in self._real:
-            self._real[folder] = os.path.realpath(folder)
+            self._real[folder] = os.path.realpath(folder or "/").rstrip("/")
         return f"{self._real[folder]}/{name}"
 
     def target(self, path: str, text: str | None) -> str:
@@ -104,7 +104,9 @@ class Folders:
         str
             Path whose folder is real.
         """
-        return self.real(path if text is None else os.path.join(os.path.dirname(path), text))  # noqa: PTH118, PTH120
+        if text is None:
+            return self.real(path)
+        return self.real(text if text.startswith("/") else f"{path.rpartition('/')[0]}/{text}")
 
     def exists(self, path: str) -> bool:
         """Tell whether a file is there, by the listing of its folder.
