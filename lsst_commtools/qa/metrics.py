@@ -351,6 +351,9 @@ def _targets(
 
 
 def _epoch(table: StarTable, references: ReferenceStars, problems: list[str]) -> NDArray[np.float64]:
+    moving = bool(np.any(np.isfinite(references.pm_ra_mas_yr)))
+    if moving and not references.can_move:
+        problems.append("the epoch of the reference is not known: proper motions were not applied")
     if "epoch" in table:
         return table["epoch"]
     if references.can_move:
@@ -376,8 +379,9 @@ def _measure_wcs(
     if (bad := int((good & ~positioned).sum())) > 0:
         problems.append(f"{bad} of {len(table)} stars have no finite pixel position")
     matched = good & positioned & np.isfinite(target[0]) & np.isfinite(target[1])
-    if references is None and (bad := int((good & positioned & ~matched).sum())) > 0:
-        problems.append(f"{bad} of {len(table)} stars have no finite reference position")
+    own = references is None and not table.has("ref_ra", "ref_dec")
+    if own and (bad := int((good & positioned & ~matched).sum())) > 0:
+        problems.append(f"{bad} of {len(table)} stars have no finite sky position")
     figures["n_matched"] = float(matched.sum())
     if references is not None or table.has("ra", "ref_ra"):
         _measure_offset(figures, table, target, matched)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from astropy.io import fits
     from astropy.io.fits.hdu.hdulist import HDUList
 
-__all__ = ["RawTable", "is_fits_image", "read_table"]
+__all__ = ["RawTable", "is_fits_image", "raw_table", "read_table"]
 
 _FITS_MAGIC = b"SIMPLE  ="
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -188,6 +188,38 @@ def _read_parquet(path: Path) -> RawTable:
         table = parquet.read_table(path)
     except pa.ArrowException as error:
         raise TableError(f"{path} is a damaged parquet file.") from error
+    return _from_arrow_table(table)
+
+
+def raw_table(table: Any) -> RawTable:
+    """Take a table that is in memory.
+
+    Parameters
+    ----------
+    table
+        pandas DataFrame, astropy Table or pyarrow Table.
+
+    Returns
+    -------
+    RawTable
+        Its columns; units where it has them.
+
+    Raises
+    ------
+    TableError
+        If it is none of these.
+    """
+    if hasattr(table, "schema") and hasattr(table, "num_rows"):
+        return _from_arrow_table(table)
+    if hasattr(table, "colnames"):
+        return _from_astropy(table)
+    if hasattr(table, "columns") and hasattr(table, "iloc"):
+        columns = {str(name): table[name].to_numpy() for name in table.columns}
+        return RawTable(columns, {}, len(table))
+    raise TableError(f"{type(table).__name__} is no table that is known.")
+
+
+def _from_arrow_table(table: Any) -> RawTable:
     columns, units = {}, {}
     for name in table.schema.names:
         meta = table.schema.field(name).metadata or {}
@@ -211,7 +243,10 @@ def _from_arrow(column: Any) -> NDArray[Any]:
 def _read_ecsv(path: Path) -> RawTable:
     from astropy.table import Table
 
-    table = Table.read(path, format="ascii.ecsv")
+    return _from_astropy(Table.read(path, format="ascii.ecsv"))
+
+
+def _from_astropy(table: Any) -> RawTable:
     columns = {}
     for name in table.colnames:
         values = table[name]

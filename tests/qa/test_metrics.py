@@ -54,6 +54,16 @@ def test_proper_motion_is_applied_to_the_epoch_of_the_exposure(make_field):
     assert any("proper motions were not applied" in p for p in still.problems)
 
 
+def test_motion_without_an_epoch_of_the_reference_is_named(make_field):
+    x, y, ra, dec = make_field(n=50)
+    columns = {"x": x, "y": y, "ref_ra": ra, "ref_dec": dec, "epoch": np.full(50, 2020.0)}
+    columns |= {"ref_pm_ra_mas_yr": np.full(50, 30.0), "ref_pm_dec_mas_yr": np.full(50, 30.0)}
+    assert any("epoch of the reference is not known" in p for p in measure_visit(stars_of(columns)).problems)
+    known = measure_visit(stars_of({**columns, "ref_epoch": np.full(50, 2010.0)}))
+    assert not any("epoch" in p for p in known.problems)
+    assert known.reference == "table"
+
+
 def test_detectors_are_fitted_one_by_one(star_columns):
     second = dict(star_columns)
     u, v = second["x"] - 2000, second["y"] - 2000

@@ -79,7 +79,7 @@ def focal_plane_mosaic(
     if len(detectors) <= _TEXT_IN_DETECTORS:
         plot.text(
             "x", "y", text="label", source=source, text_align="center", text_baseline="middle",
-            text_font_size="12px", text_color="black", background_fill_color="white", background_fill_alpha=0.7,
+            text_font_size="12px", text_color="black", background_fill_color="white", background_fill_alpha=0.9,
         )  # fmt: skip
     if statuses is None:
         plot.add_layout(ColorBar(color_mapper=mapper, title=unit, width=10), "right")
