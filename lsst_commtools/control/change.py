@@ -99,7 +99,7 @@ class Change:
         if self._error is None:
             try:
                 self._backend.follow([self.csc])
-                seen = confirm(self._backend, self.csc, self._target, self._patience.observe_s)
+                seen = confirm(self._backend, self.csc, self._target, self._patience)
                 self._note = f"{self._note} {seen}".strip()
             except CommtoolsError as error:
                 self.fail(error)

@@ -95,7 +95,9 @@ class Control:
         self._allowed = site.control
         self._site_name = site.name
         self._backend: Backend = connect_love(site) if backend is None else backend
-        self._patience = Patience(site.love.observe_timeout_s, site.love.transition_timeout_s)
+        self._patience = Patience(
+            site.love.observe_timeout_s, site.love.gone_timeout_s, site.love.transition_timeout_s
+        )
         atexit.register(self._backend.close)  # a notebook's kernel ends without a word
 
     def __enter__(self) -> Self:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import random
 import threading
 import time
@@ -17,6 +18,7 @@ from typing import Any
 
 import websocket
 from pydantic import SecretStr
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from lsst_commtools.control.session import LoveSession
 from lsst_commtools.errors import AuthenticationError, CommtoolsError
@@ -173,6 +175,7 @@ class Feed:
                 timeout=_PING_EVERY_S,
                 enable_multithread=True,
                 redirect_limit=0,
+                sslopt={"ca_certs": os.environ.get("REQUESTS_CA_BUNDLE") or DEFAULT_CA_BUNDLE_PATH},
             )
         except websocket.WebSocketBadStatusException as error:
             if error.status_code in _HANDSHAKE_REFUSED:

@@ -37,11 +37,14 @@ class Patience:
     ----------
     observe_s
         For a state and a heartbeat, in seconds.
+    gone_s
+        For heartbeats to cease after OFFLINE, in seconds.
     transition_s
         For one change of state, in seconds.
     """
 
     observe_s: float
+    gone_s: float
     transition_s: float
 
 
@@ -107,10 +110,13 @@ def evident_state(backend: Backend, csc: CscName) -> CscState:
             advice="Start its process (Argo CD, or the bench); it comes up in STANDBY.",
         )
     if never_heard:
+        others = sorted(str(other) for other in backend.board.heard() if other.name == csc.name)
         raise NotFoundError(
             f"Nothing is heard of {csc}: no state event and no heartbeat.",
             changed="Nothing was sent.",
-            advice="See its index, and whether LOVE's producer watches it.",
+            advice=f"Did you mean {' or '.join(others)}?"
+            if others
+            else "See its index, and whether LOVE's producer watches it.",
         )
     raise UnknownOutcomeError(
         f"The state of {csc} is not evident: {seen.evidence}.",
@@ -273,7 +279,7 @@ def _complaint(message: LogMessage) -> str:
     return f"{message.csc} {what}: {lines[0][:300].rstrip('.') if lines else '(nothing)'}."
 
 
-def confirm(backend: Backend, csc: CscName, target: SummaryState, timeout_s: float) -> str:
+def confirm(backend: Backend, csc: CscName, target: SummaryState, patience: Patience) -> str:
     """See that a CSC is in a state and alive, or, for OFFLINE, that it has ended.
 
     Parameters
@@ -284,8 +290,8 @@ def confirm(backend: Backend, csc: CscName, target: SummaryState, timeout_s: flo
         The CSC.
     target
         State that it should be in.
-    timeout_s
-        How long to wait for the event, and for heartbeats to come or to cease, in seconds.
+    patience
+        How long to wait for the event, and for heartbeats to come or to cease.
 
     Returns
     -------
@@ -302,7 +308,8 @@ def confirm(backend: Backend, csc: CscName, target: SummaryState, timeout_s: flo
     board = backend.board
     ends = target is SummaryState.OFFLINE and not is_camera(csc)
     board.wait(
-        lambda: board.csc_state(csc).last_reported is target and board.alive(csc) is (not ends), timeout_s
+        lambda: board.csc_state(csc).last_reported is target and board.alive(csc) is (not ends),
+        patience.gone_s if ends else patience.observe_s,
     )
     seen = board.csc_state(csc)
     if seen.last_reported is not target:

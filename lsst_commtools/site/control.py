@@ -34,6 +34,8 @@ class LoveSection(Section):
         How long it may take to answer, in seconds; above its own command time-out of 10.
     observe_timeout_s
         How long to wait for a state and a heartbeat, in seconds; LOVE tells heartbeats every 2 to 5 s.
+    gone_timeout_s
+        How long the heartbeats of a CSC that went OFFLINE may take to cease, in seconds.
     transition_timeout_s
         How long one change of state may take, in seconds.
     script_timeout_s
@@ -49,6 +51,7 @@ class LoveSection(Section):
     connect_timeout_s: float = Field(default=5.0, gt=0)
     reply_timeout_s: float = Field(default=20.0, gt=0)
     observe_timeout_s: float = Field(default=8.0, gt=0)
+    gone_timeout_s: float = Field(default=20.0, gt=0)
     transition_timeout_s: float = Field(default=60.0, gt=0)
     script_timeout_s: float = Field(default=600.0, gt=0)
     efd_instance: str = ""

@@ -27,6 +27,7 @@ def csc_site():
     quick = LoveSection(
         cscs=local.love.cscs,
         observe_timeout_s=1.2,
+        gone_timeout_s=1.2,
         transition_timeout_s=1.5,
         script_timeout_s=15.0,
         reply_timeout_s=1.0,

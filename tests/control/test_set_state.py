@@ -1,3 +1,4 @@
+import datetime as dt
 import threading
 import time
 
@@ -258,3 +259,20 @@ def test_log_messages(control, observatory):
     assert [m.message for m in control.log_messages("DIMM:1")][-1] == "humidity is high"
     since = control.log_messages("DIMM:1")[-1].time_utc
     assert [m.message for m in control.log_messages("DIMM:1", since)] == ["humidity is high"]
+
+
+def test_older_log_messages_come_from_the_efd(make_control, csc_site, observatory):
+    observatory.call(observatory.observatory.csc("DIMM:1").log, 20, "before anybody listened")
+    observatory.call(observatory.observatory.csc("DIMM:1").log, 20, "the last one")
+    with_efd = csc_site.model_copy(
+        update={"love": csc_site.love.model_copy(update={"efd_instance": "simulated_efd"})}
+    )
+    since = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
+    messages = [m.message for m in make_control(site=with_efd).log_messages("DIMM:1", since)]
+    assert messages[-2:] == ["before anybody listened", "the last one"]
+    assert [m.message for m in make_control().log_messages("DIMM:1")] == ["the last one"]
+
+
+def test_a_name_without_its_index(control):
+    with pytest.raises(NotFoundError, match="Did you mean DIMM:1 or DIMM:2"):
+        control.set_state("DIMM", "ENABLED")

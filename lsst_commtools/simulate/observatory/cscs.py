@@ -74,6 +74,7 @@ class SimulatedCsc:
         self.state = "OFFLINE"
         self.running = False
         self.beat = asyncio.Event()
+        self.history: list[dict[str, Any]] = []
 
     async def begin(self) -> None:
         """Start watching its heartbeat, and start its process unless it is meant to be OFFLINE."""
@@ -218,6 +219,8 @@ class SimulatedCsc:
     def _event(self, stream: str, fields: Mapping[str, Any]) -> None:
         self._seq_nums[stream] += 1
         sample = sal_sample(self.name.name, self.name.index, self._origin, self._seq_nums[stream], fields)
+        if stream == "logMessage":
+            self.history.append({name: entry["value"] for name, entry in sample.items()})
         self._producer.event(self.name.name, self.name.index, stream, [sample])
 
     def _spawn(self, coroutine: Any) -> None:

@@ -6,6 +6,7 @@ Contract: ``api/urls.py``, ``api/authentication.py``; a refused command is an HT
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import json
 import secrets
 from collections.abc import Awaitable
@@ -17,11 +18,13 @@ from typing_extensions import override
 from lsst_commtools.simulate.observatory.cscs import CommandFailedError, NoAcknowledgementError
 from lsst_commtools.simulate.observatory.love_socket import LoveSocket, close_websockets, time_data
 from lsst_commtools.simulate.observatory.observatory import Observatory, User
+from lsst_commtools.simulate.observatory.producer import TAI_MINUS_UTC_S
 
 __all__ = ["love_application"]
 
 _HTML_500 = '<!doctype html>\n<html lang="en">\n<head>\n  <title>Server Error (500)</title>\n</head>\n<body>\n  <h1>Server Error (500)</h1><p></p>\n</body>\n</html>\n'  # noqa: E501 - Django's page in one piece
 _HANG_S = 3600.0
+EFD = "simulated_efd"
 
 
 class _Handler(tornado.web.RequestHandler):
@@ -200,6 +203,35 @@ class _Topics(_Handler):
         await self.answer(200, data)
 
 
+class _EfdLogs(_Handler):
+    """Log messages of the EFD, newest first."""
+
+    @override
+    async def post(self) -> None:
+        body = self.body()
+        if not {"efd_instance", "start_date", "end_date", "scale", "cscs"} <= set(body):
+            await self.answer(400, {"ack": "Some of the required parameters is not present"})
+            return
+        if body["efd_instance"] != EFD:
+            await self.answer(400, {"ack": "EFD Client could not stablish connection"})
+            return
+        begin_s, end_s = (
+            dt.datetime.fromisoformat(body[key]).replace(tzinfo=dt.UTC).timestamp() + TAI_MINUS_UTC_S
+            for key in ("start_date", "end_date")
+        )
+        found: dict[str, Any] = {}
+        for csc, indices in body["cscs"].items():
+            for index, topics in indices.items():
+                known = self.observatory.cscs.get(f"{csc}:{index}" if index != "0" else csc)
+                rows = known.history if known is not None else []
+                found[f"{csc}-{index}-logevent_logMessage"] = [
+                    {field: row[field] for field in topics["logevent_logMessage"]}
+                    for row in reversed(rows)
+                    if begin_s <= row["private_sndStamp"] <= end_s
+                ]
+        await self.answer(200, found)
+
+
 class _Broken(_Handler):
     """``salinfo/metadata``: the commander has no such route, so LOVE always breaks on it."""
 
@@ -240,6 +272,7 @@ def love_application(observatory: Observatory) -> tornado.web.Application:
         (f"{api}cmd/", _Command, given),
         (f"{api}salinfo/topic-(?:names|data)", _Topics, given),
         (f"{api}salinfo/metadata", _Broken, given),
+        (f"{api}efd/logmessages", _EfdLogs, given),
         (f"{api}(?:get-token|validate-token|logout|cmd)", _NoSlash, given),
         (r"/manager/ws/subscription/?", LoveSocket, given),
     ]
