@@ -95,7 +95,7 @@ class Attempt:
     extra: dict[str, Any] = field(default_factory=dict)
     take_over: bool = False
     html: bool | None = None
-    heartbeat: Heartbeat | None = field(default=None, init=False)
+    ledger: Ledger = field(init=False)
 
     def execute(self) -> tuple[str, Outcome]:
         """Run it.
@@ -119,7 +119,7 @@ class Attempt:
         files = self._files(run)
         secrets = {n: str(self.parameters[n]) for n in self.secret_names if self.parameters.get(n)}
         redactor = Redactor.of_environment(secrets.values())
-        ledger = Ledger.at(section, spool=spool_name(self.output or files))
+        ledger = self.ledger = Ledger.at(section, spool=spool_name(self.output or files))
         journal = Journal(ledger, run, self.number, redactor=redactor)
         binding = Binding(run, self.number, ledger.url, spool_name(self.output or files), files, self.dry_run)
         heartbeat = Heartbeat(ledger, run, section.heartbeat_s, take_over=self.take_over)

@@ -58,7 +58,7 @@ def begin(site: Site) -> Procedure:
     ledger = Ledger.at(site.procedure, spool=spool)
     heartbeat = Heartbeat(ledger, run, site.procedure.heartbeat_s)
     heartbeat.start()
-    journal = Journal(ledger, run)
+    journal = Journal(ledger, run, complete=True)
     path = Path(notebook)
     journal.note(
         Kind.RUN_STARTED,

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from lsst_commtools.procedure.identity import host_name, user_name
-from lsst_commtools.procedure.ledger import Ledger
+from lsst_commtools.procedure.ledger import Ledger, LedgerAwayError
 from lsst_commtools.procedure.redact import Redactor
 from lsst_commtools.procedure.values import Event, Kind, plain
 
@@ -26,14 +26,25 @@ class Journal:
         Number of the attempt, written into each event.
     redactor
         Keeps secrets out, by default those of this process.
+    complete
+        Whether this pen has written all that matters of the run so far, so that its memory stands in for a ledger that
+        is away: in the kernel of a first attempt.
     """
 
     def __init__(
-        self, ledger: Ledger, run: str, attempt: int = 1, *, redactor: Redactor | None = None
+        self,
+        ledger: Ledger,
+        run: str,
+        attempt: int = 1,
+        *,
+        redactor: Redactor | None = None,
+        complete: bool = False,
     ) -> None:
         self.ledger = ledger
         self.run = run
         self.attempt = attempt
+        self._complete = complete
+        self._written: list[Event] = []
         self._redactor = redactor or Redactor.of_environment()
 
     def note(self, kind: Kind, **data: Any) -> Event:
@@ -52,7 +63,10 @@ class Journal:
             As it was written.
         """
         values = {"attempt": self.attempt, **self._redactor.value(plain(data))}
-        return self.ledger.add(self.run, kind, values, who=user_name(), host=host_name(), pid=os.getpid())
+        event = self.ledger.add(self.run, kind, values, who=user_name(), host=host_name(), pid=os.getpid())
+        if self._complete:
+            self._written.append(event)
+        return event
 
     def events(self) -> list[Event]:
         """Read the events of this run.
@@ -61,5 +75,15 @@ class Journal:
         -------
         list of Event
             In order.
+
+        Raises
+        ------
+        LedgerAwayError
+            If the ledger is away and memory cannot stand in for it.
         """
-        return self.ledger.events(self.run)
+        try:
+            return self.ledger.events(self.run)
+        except LedgerAwayError:
+            if not self._complete:
+                raise
+            return list(self._written)

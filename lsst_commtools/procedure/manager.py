@@ -11,7 +11,7 @@ from papermill.iorw import papermill_io, write_ipynb
 from papermill.log import logger
 from typing_extensions import override
 
-from lsst_commtools.procedure.notebook import has_tag, write_atomic
+from lsst_commtools.procedure.notebook import write_atomic
 from lsst_commtools.procedure.redact import REDACTED, Redactor
 from lsst_commtools.procedure.values import CellStatus
 
@@ -115,7 +115,7 @@ class OutputNotebook(NotebookExecutionManager):
         self._shown: dict[int, str] = {}
         self._sources: dict[int, str] = {}
         for index, cell in enumerate(nb.cells):
-            if has_tag(cell, "injected-parameters") and redactor.text(cell.source) != cell.source:
+            if redactor.text(cell.source) != cell.source:
                 self._shown[index], self._sources[index] = redactor.text(cell.source), cell.source
 
     @override

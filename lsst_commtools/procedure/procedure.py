@@ -456,8 +456,11 @@ def _join(binding: Binding, section: ProcedureSection) -> Procedure:
     from lsst_commtools.procedure.journal import Journal
     from lsst_commtools.procedure.ledger import Ledger
 
-    ledger = Ledger(binding.ledger_url, wait_s=section.ledger_wait_s, spool=binding.spool)
-    return Procedure(Journal(ledger, binding.run, binding.attempt), binding, section)
+    ledger = Ledger(binding.ledger_url, wait_s=section.ledger_wait_s, spool=binding.spool, create=False)
+    journal = Journal(
+        ledger, binding.run, binding.attempt, complete=binding.attempt == 1 and not binding.closing
+    )
+    return Procedure(journal, binding, section)
 
 
 def _settle_once_only(step: Step, observe: Callable[[], Any] | None, expect: Expected | None) -> None:

@@ -239,9 +239,8 @@ def resume_run(
 
 def _finish(attempt: Attempt, site: Site) -> RunRecord:
     run, outcome = attempt.execute()
-    ledger = Ledger.at(site.procedure)
     try:
-        record = show_run(ledger, site.procedure, run)
+        record = show_run(attempt.ledger, site.procedure, run)
     except (LedgerAwayError, LookupError):
         return record_without_ledger(
             run,

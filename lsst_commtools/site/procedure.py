@@ -27,7 +27,8 @@ class ProcedureSection(Section):
         Longest time of one cell and of a whole run, in seconds; 0 for no limit. The time for which a hold waits for
         people does not count for its cell.
     interrupt_grace_s
-        How long an interrupted cell may take to end before its kernel is killed, in seconds.
+        How long an interrupted cell may take to end before its kernel is killed, in seconds; more than the wait for the
+        ledger, in which it records its end.
     closing_timeout_s
         Longest time of one closing cell, in seconds.
     start_timeout_s
@@ -48,7 +49,7 @@ class ProcedureSection(Section):
     signers: dict[str, list[str]] = Field(default_factory=dict)
     cell_timeout_s: NonNegativeFloat = 0.0
     run_timeout_s: NonNegativeFloat = 0.0
-    interrupt_grace_s: PositiveFloat = 10.0
+    interrupt_grace_s: PositiveFloat = 30.0
     closing_timeout_s: PositiveFloat = 600.0
     start_timeout_s: PositiveFloat = 120.0
     hold_timeout_s: PositiveFloat = 3600.0

@@ -14,7 +14,8 @@ from lsst_commtools.site import Site
 
 HEAD = "from lsst_commtools import Procedure, Site\nprocedure = Procedure.here(Site.load())"
 CLOSING = (
-    HEAD + "\nfor step in procedure.closing:\n    with step:\n        step.observed = {'restored': step.data['state']}",
+    HEAD
+    + "\nfor step in procedure.closing:\n    with step:\n        step.observed = {'restored': step.data['state']}",
     "closing",
 )
 
@@ -78,7 +79,9 @@ def attempt_of(fast_site, tmp_path):
     def attempt(run, number, **options):
         url = ledger_url(fast_site.procedure)
         ledger = Ledger(url, wait_s=1)
-        binding = Binding(run, number, url, tmp_path / "out.ipynb.events.jsonl", tmp_path / "files", **options)
+        binding = Binding(
+            run, number, url, tmp_path / "out.ipynb.events.jsonl", tmp_path / "files", **options
+        )
         return Procedure(Journal(ledger, run, number), binding, fast_site.procedure)
 
     return attempt

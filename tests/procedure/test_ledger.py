@@ -201,7 +201,9 @@ def test_a_newer_ledger_is_refused(url):
 def test_older_ledgers_are_brought_up_step_by_step(url, monkeypatch):
     Ledger(url).prepare()
     monkeypatch.setattr(
-        tables, "_MIGRATIONS", [*tables._MIGRATIONS, lambda c: c.exec_driver_sql("CREATE TABLE later (x int)")]
+        tables,
+        "_MIGRATIONS",
+        [*tables._MIGRATIONS, lambda c: c.exec_driver_sql("CREATE TABLE later (x int)")],
     )
     monkeypatch.setattr(tables, "VERSION", 2)
     ledger = Ledger(url)

@@ -22,7 +22,7 @@ from lsst_commtools.procedure.parameters import (
     read_parameters,
 )
 
-CELL = '''# Parameters
+CELL = """# Parameters
 day_obs: int = 20261120  # Night to look at
 exposure_s: float = 2.0  # Exposure time {min: 0.1, max: 30, unit: s}
 csc: "csc" = "DIMM:1"  # CSC to test
@@ -38,7 +38,7 @@ api_token: str = ""
 # computed
 later = 3 * 2
 free = None
-'''
+"""
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +190,13 @@ def test_the_schema_accepts_and_refuses_what_the_check_does(parameters):
 
 
 values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.dates() | st.datetimes(),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text()
+    | st.dates()
+    | st.datetimes(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=6,
 )

@@ -48,7 +48,11 @@ def test_a_step_is_done_only_when_something_was_observed(by_hand):
         pass
     with by_hand.step("Take it OFFLINE") as step:
         step.observed = "OFFLINE"
-    assert outcomes(by_hand) == {"take-it-offline": "done", "look-away": "unknown", "take-it-offline-2": "done"}
+    assert outcomes(by_hand) == {
+        "take-it-offline": "done",
+        "look-away": "unknown",
+        "take-it-offline-2": "done",
+    }
     assert by_hand._finish("") == "unknown"
 
 
@@ -154,7 +158,7 @@ def test_what_is_owed_keeps_its_leases(by_hand, fast_site):
     with pytest.raises(LeaseError, match=by_hand.run):
         other.lease("csc:DIMM:1")
     other.lease("csc:DIMM:1", taken_over_by="Ana")
-    event = [e for e in other._journal.events() if e.kind is Kind.LEASE_TAKEN][0]
+    event = next(e for e in other._journal.events() if e.kind is Kind.LEASE_TAKEN)
     assert event.data["taken_over_by"] == "Ana"
     assert by_hand.run in event.data["taken_from"]
     other.finish()
@@ -220,7 +224,10 @@ def test_a_step_that_began_and_did_not_end_is_unknown_when_its_runner_is_gone(at
     dead = record_of(first._journal.events(), alive=False)
     assert dead.status == "aborted"
     assert [step.status.value for step in dead.steps] == ["unknown"]
-    assert [(cell.status.value, cell.reason) for cell in dead.cells] == [("interrupted", "runner-died"), ("not-run", "")]
+    assert [(cell.status.value, cell.reason) for cell in dead.cells] == [
+        ("interrupted", "runner-died"),
+        ("not-run", ""),
+    ]
     assert record_of(first._journal.events(), alive=None).status == "unknown"
     assert record_of(first._journal.events(), alive=True).status == "running"
 

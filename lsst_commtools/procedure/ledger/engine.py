@@ -13,7 +13,7 @@ from lsst_commtools.errors import InputError
 
 __all__ = ["connect", "sqlite_path"]
 
-_BUSY_S = 2.0
+_BUSY_S = 0.25  # the ledger itself tries again
 _POSTGRESQL_CONNECT_S = 5
 
 

@@ -84,10 +84,30 @@ class Spool:
         print(f"commtools: event that no file could take: {line.decode().strip()}", file=sys.stderr)  # noqa: T201 - the last place left
         return None
 
+    def events(self, run: str) -> list[Event]:
+        """Read the events of a run that wait here, from whichever process.
+
+        Parameters
+        ----------
+        run
+            Name of the run.
+
+        Returns
+        -------
+        list of Event
+            Of all places.
+        """
+        found = []
+        for path in self._places:
+            if path.is_file():
+                with contextlib.suppress(TableError):
+                    found += [event for event in read_spool(path) if event.run == run]
+        return found
+
 
 def _append(path: Path, line: bytes) -> None:
-    if path.parent.name == "spool":
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if path.parent == commtools_home() / "spool" and commtools_home().is_dir():
+        path.parent.mkdir(exist_ok=True, mode=0o700)
     with locked(path, create=True) as descriptor:
         size = os.fstat(descriptor).st_size
         try:
@@ -137,10 +157,10 @@ def locked(path: Path, *, create: bool = False) -> Iterator[int]:
 def _leave_pointer(path: Path) -> None:
     """Note where a spool lies, so that a later command finds it; the file itself counts, so failing is no harm."""
     folder = commtools_home() / "spool"
-    if path.parent == folder:
+    if path.parent == folder or not folder.parent.is_dir():  # a home that is away is not put up anew
         return
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.mkdir(exist_ok=True, mode=0o700)
         pointer = folder / f"{path.name}-{os.getpid()}.pointer"
         pointer.write_text(str(path.absolute()), encoding="utf-8")
     except OSError:

@@ -64,14 +64,20 @@ class Ledger:
         How long a ledger that is locked or away is waited for, in seconds.
     spool
         File for events that the ledger cannot take, beside the output notebook.
+    create
+        Whether a sqlite file is made where there is none. A kernel that joins a run never does: there is one, and if it
+        is away an empty one must not take its place.
 
     Notes
     -----
-    An object may be used from several threads. A sqlite file is made where there is none yet.
+    An object may be used from several threads.
     """
 
-    def __init__(self, url: str, *, wait_s: float = 20.0, spool: Path | None = None) -> None:
+    def __init__(
+        self, url: str, *, wait_s: float = 20.0, spool: Path | None = None, create: bool = True
+    ) -> None:
         self.url = url
+        self._create = create
         self._wait_s = wait_s
         self._engine = connect(url)
         self._spool = Spool(spool)
@@ -119,7 +125,7 @@ class Ledger:
             path = sqlite_path(self.url)
 
             def work() -> None:
-                if path is not None and not path.exists():
+                if path is not None and self._create and not path.exists():
                     create_sqlite(path)
                 with self._begin(writes=False) as connection:
                     found = tables.schema_version(connection)
@@ -196,7 +202,7 @@ class Ledger:
         Returns
         -------
         list of Event
-            Events of each run in order.
+            Events of each run in order; those of one run with what waits for it in the spool file.
         """
         table = tables.EVENTS
         query = sa.select(table).order_by(table.c.run, table.c.clock, table.c.at_utc, table.c.id)
@@ -204,11 +210,16 @@ class Ledger:
             query = query.where(table.c.run == run)
         if kinds:
             query = query.where(table.c.kind.in_([kind.value for kind in kinds]))
-        rows = self.read(query)
-        return [
+        found = [
             Event(r.run, Kind(r.kind), json.loads(r.data), r.who, r.host, r.pid, r.at_utc, r.clock, r.uid)
-            for r in rows
+            for r in self.read(query)
         ]
+        waiting = self._spool.events(run) if run is not None else []
+        if waiting:
+            known = {event.uid for event in found}
+            found += [e for e in waiting if e.uid not in known and (not kinds or e.kind in kinds)]
+            found.sort(key=lambda event: (event.clock, event.at_utc))
+        return found
 
     def read(self, query: sa.Select[Any]) -> list[sa.Row[Any]]:
         """Run a query.
