@@ -312,22 +312,32 @@ class _Run:
 
         if not candidates:
             return {}
-        try:
-            self._ingest_together(candidates)
-        except ConflictingDefinitionError:
-            if len(candidates) > 1:
-                stored: dict[Key, tuple[str, str]] = {}
-                for candidate in candidates:
-                    stored |= self._ingest([candidate])
-                return stored
-            return self._stored(candidates[0])
+        if len(candidates) > 1:
+            try:
+                self._ingest_together(candidates)
+            except ConflictingDefinitionError:
+                return dict(pair for candidate in candidates for pair in self._ingest([candidate]).items())
+            return {}
+        for attempt in range(LOCK_ATTEMPTS):
+            try:
+                self._ingest_together(candidates)
+            except ConflictingDefinitionError as error:
+                if (stored := self._stored(candidates[0])) is not None:
+                    return stored
+                # Neither taken nor there: another writer is between its steps, or has just been killed there.
+                if attempt == LOCK_ATTEMPTS - 1:
+                    message = f"The Butler refuses {candidates[0].path.name}, and holds nothing in its place: {error}"
+                    raise ServiceError(message) from error
+                time.sleep(0.1 * 2**attempt)
+            else:
+                break
         return {}
 
-    def _stored(self, candidate: Candidate) -> dict[Key, tuple[str, str]]:
-        """Compare what the Butler has with a file that it did not take."""
+    def _stored(self, candidate: Candidate) -> dict[Key, tuple[str, str]] | None:
+        """Compare what the Butler has with a file that it did not take; None if it has nothing."""
         ref = self._present({candidate.key}).get(candidate.key)
         if ref is None:
-            raise ServiceError(f"The Butler refuses {candidate.path.name}, and holds nothing in its place.")
+            return None
         artifact = Path(self._butler.getURI(ref).ospath)
         try:
             sha256 = hashlib.sha256(artifact.read_bytes()).hexdigest()

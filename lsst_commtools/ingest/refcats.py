@@ -55,7 +55,8 @@ def ingest_refcat(butler: Butler, paths: Iterable[str | Path], name: str = DEFAU
     dataset_type = DatasetType(name, butler.dimensions.conform(["htm7"]), "ArrowAstropy")
     butler.registry.registerDatasetType(dataset_type)
     run = f"{REFCATS}/{name}"
-    butler.collections.register(run, CollectionType.RUN)
+    with butler.transaction():  # see register_instrument
+        butler.collections.register(run, CollectionType.RUN)
     if run not in butler.collections.get_info(REFCATS).children:
         butler.collections.extend_chain(REFCATS, run)
     there = {

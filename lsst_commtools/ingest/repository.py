@@ -218,8 +218,11 @@ def register_instrument(butler: Butler, camera: Camera | str) -> Camera:
 
     camera = get_camera(camera) if isinstance(camera, str) else camera
     instrument_of(camera).register(butler.registry)
-    butler.collections.register(raw_run(camera), CollectionType.RUN)
-    butler.collections.register(calib_collection(camera), CollectionType.CALIBRATION)
+    # A run is two rows, which the Butler inserts one after the other: death between them would leave a run into
+    # which nothing can ever be put. Within a transaction both come or none.
+    with butler.transaction():
+        butler.collections.register(raw_run(camera), CollectionType.RUN)
+        butler.collections.register(calib_collection(camera), CollectionType.CALIBRATION)
     chain = [raw_run(camera), calib_collection(camera), REFCATS]
     defaults = defaults_collection(camera)
     butler.collections.register(defaults, CollectionType.CHAINED)
