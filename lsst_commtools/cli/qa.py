@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
 
 from lsst_commtools.cli.output import Context, safe_text
 from lsst_commtools.errors import InputError
@@ -120,7 +120,7 @@ def _read(path: Path, column_map: ColumnMap | None, stamps: str | None) -> StarT
 
 
 def _number(value: float | None, digits: int = 4) -> str:
-    return "unknown" if value is None or not np.isfinite(value) else f"{value:.{digits}g}"
+    return "unknown" if value is None or not math.isfinite(value) else f"{value:.{digits}g}"
 
 
 _REFERENCES = {
