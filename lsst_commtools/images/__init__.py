@@ -8,8 +8,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lsst_commtools.images.approvals import Approval, ApprovalStore, ConfigurationState
     from lsst_commtools.images.builds import BuildReport, judge_builds, read_builds
-    from lsst_commtools.images.checks import Finding, FindingKind
-    from lsst_commtools.images.compat import CompatMatrix, CompatResult, run_matrix
+    from lsst_commtools.images.checks import Finding, FindingKind, current_state
+    from lsst_commtools.images.compat import (
+        CompatMatrix,
+        CompatResult,
+        find_notebooks,
+        judge_use,
+        run_matrix,
+    )
     from lsst_commtools.images.filters import filter_tags
     from lsst_commtools.images.lab import LabImages
     from lsst_commtools.images.layers import ImageContents, PackageRequest, diff_contents, read_contents
@@ -43,10 +49,13 @@ _HOMES = {
     "SqlApprovals": "store",
     "Version": "tags",
     "convert_release": "spellings",
+    "current_state": "checks",
     "diff_contents": "layers",
     "filter_tags": "filters",
+    "find_notebooks": "compat",
     "format_tag": "tags",
     "judge_builds": "builds",
+    "judge_use": "compat",
     "make_menu": "menu",
     "parse_tag": "tags",
     "read_builds": "builds",
@@ -79,10 +88,13 @@ __all__ = [
     "SqlApprovals",
     "Version",
     "convert_release",
+    "current_state",
     "diff_contents",
     "filter_tags",
+    "find_notebooks",
     "format_tag",
     "judge_builds",
+    "judge_use",
     "make_menu",
     "parse_tag",
     "read_builds",

@@ -150,7 +150,9 @@ def next_link(header: str | None, url: str, seen: set[str]) -> str | None:
         try:
             target: str = urljoin(url, match[1])
         except ValueError:
-            raise ProtocolError(f"The registry continues its list at {match[1]!r}, which is no URL.") from None
+            raise ProtocolError(
+                f"The registry continues its list at {match[1]!r}, which is no URL."
+            ) from None
         if not origin_of(target) or origin_of(target) != origin_of(url):
             raise ProtocolError(
                 f"The registry continues its list at {target!r}, which is another host.",

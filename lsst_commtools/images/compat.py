@@ -19,7 +19,7 @@ from typing import Any
 from lsst_commtools.errors import NotFoundError, TableError
 from lsst_commtools.site.images import CompatSection, SmokeLevel
 
-__all__ = ["CompatCell", "CompatMatrix", "CompatResult", "judge_use", "run_matrix"]
+__all__ = ["CompatCell", "CompatMatrix", "CompatResult", "find_notebooks", "judge_use", "run_matrix"]
 
 
 class CompatResult(enum.Enum):

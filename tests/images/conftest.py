@@ -69,7 +69,8 @@ class StubRegistry:
                         self.wfile.write(body[byte : byte + 1024])
                         self.wfile.flush()
 
-            do_HEAD = do_GET
+            def do_HEAD(self):
+                self.do_GET()
 
             def log_message(self, *arguments):
                 pass

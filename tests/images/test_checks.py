@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -189,7 +190,7 @@ def test_years_of_a_sites_configuration():
     """Cycles 35 to 44 as they followed each other; the one step back is found, whenever it comes."""
     cycles = [35, 36, 36, 38, 39, 41, 41, 40, 41, 42, 43, 44]
     states = [state_of(ImagesSection(cycle=c, recommended_tag=f"recommended_c{c:04d}")) for c in cycles]
-    found = [len(check_change(a, b)) for a, b in zip(states, states[1:], strict=False)]
+    found = [len(check_change(a, b)) for a, b in itertools.pairwise(states)]
     assert found == [0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0]
 
 

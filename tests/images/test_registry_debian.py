@@ -183,7 +183,8 @@ def a_token(path, key, certificate):
     kind, name, actions = query["scope"][0].split(":")
     now = int(time.time())
     claims = {
-        "iss": "issuer", "sub": "", "jti": "1", "aud": query["service"][0], "iat": now, "nbf": now - 60, "exp": now + 60,
+        "iss": "issuer", "sub": "", "jti": "1", "aud": query["service"][0],
+        "iat": now, "nbf": now - 60, "exp": now + 60,
         "access": [{"type": kind, "name": name, "actions": actions.split(",")}],
     }  # fmt: skip
     header = {"typ": "JWT", "alg": "RS256", "x5c": [base64.b64encode(der).decode()]}

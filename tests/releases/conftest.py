@@ -39,7 +39,7 @@ No bullet here (DM-NCSA-26)
 - [1] Lim, K.T., 2017, *Design*, LDM-148, URL https://ls.st/LDM-148
 """
 
-TABLE = """Milestone ID,Level,Team,Target Date,Cycle,Prerequisites,Planning,Description,(Optional) Milestone Coding,,Notes
+TABLE = """Milestone ID,Level,Team,Target Date,Cycle,Prerequisites,Plan,Description,(Optional) Milestone Coding,,Notes
 DM-DAX-1,3,DAX,2017-11-01,F17,,,Ingest to PDAC.,,,a note
 DM-SUIT-2,3,SUIT,2017-11-20,F17,"DM-DAX-1, Auth system [NCSA, DAX?]
 Templates (not sure)",,Search images,,,
