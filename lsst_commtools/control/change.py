@@ -87,6 +87,20 @@ class Change:
                 self.fail(error)
         self.confirm()
 
+    def settle(self, trouble: CommtoolsError, note: str) -> None:
+        """See where the CSC is after a script that failed, perhaps at another CSC.
+
+        Parameters
+        ----------
+        trouble
+            Why the script failed; it counts unless the CSC was seen to arrive.
+        note
+            What was observed before, to be told with it.
+        """
+        if self._backend.board.states_since(self.csc, self._sample)[-1:] != (self._target,):
+            self.fail(trouble)
+        self.confirm(note)
+
     def confirm(self, note: str = "") -> None:
         """See where the CSC is in the end.
 

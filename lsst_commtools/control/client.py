@@ -25,7 +25,7 @@ from lsst_commtools.control.session import LoveSession
 from lsst_commtools.control.states import SummaryState, parse_target
 from lsst_commtools.control.steps import Patience, evident_state, observe
 from lsst_commtools.control.values import CscState, LogMessage, Outcome, Stamp
-from lsst_commtools.errors import CommtoolsError, InputError, RefusedError, SiteError
+from lsst_commtools.errors import CommtoolsError, InputError, RefusedError, SiteError, UnknownOutcomeError
 from lsst_commtools.ids import CscName
 from lsst_commtools.site.stand_ins import stand_in
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Control", "connect_love"]
 
 _MAX_THREADS = 64
+_ASK_AGAIN_S = 5.0
 _WATCHER = CscName("Watcher")
 
 
@@ -284,6 +285,41 @@ class Control:
             _at_once([change.by_commands for change in changes])
         return {name: change.outcome() for (name, _, _), change in zip(wanted, changes, strict=True)}
 
+    def wait_for(self, name: str, state: str | SummaryState, timeout_s: float) -> CscState:
+        """Wait until a CSC is seen in a state, for instance after its process was started.
+
+        Parameters
+        ----------
+        name, state
+            The CSC, and where it should come.
+        timeout_s
+            How long to wait, in seconds.
+
+        Returns
+        -------
+        CscState
+            What was observed.
+
+        Raises
+        ------
+        UnknownOutcomeError
+            If it was not seen there in time.
+        """
+        csc, target = CscName.parse(name), parse_target(state)
+        board = self._backend.board
+        ends_s = time.monotonic() + timeout_s
+        while True:
+            self._backend.follow([csc])
+            left_s = ends_s - time.monotonic()
+            if board.wait(lambda: board.csc_state(csc).state is target, max(0.0, min(left_s, _ASK_AGAIN_S))):
+                return board.csc_state(csc)
+            if left_s <= 0:
+                raise UnknownOutcomeError(
+                    f"{csc} was not seen in {target.name} within {timeout_s:g} s.",
+                    changed=f"{board.csc_state(csc)}",
+                    advice="See whether its process runs, and its log.",
+                )
+
     def watch(self, names: Sequence[str], seconds: float | None = None) -> Iterator[CscState]:
         """Follow CSCs.
 
@@ -421,19 +457,17 @@ class Control:
         plans = [change.plan for change in changes if change.plan is not None]
         offline = any(plan.target is SummaryState.OFFLINE for plan in plans)
         mute = offline and str(_WATCHER) in self._love.cscs and self.state(str(_WATCHER)).alive is True
-        note = ""
         try:
             result = self.queue(name).run(SET_SUMMARY_STATE, summary_state_config(plans, mute_alarms=mute))
         except CommtoolsError as error:
             for change in changes:
                 change.fail(error)
+            return
+        note = f"Script {result.index} on the {name} queue {result.verdict.value}."
+        if result.error is None:
+            _at_once([partial(change.confirm, note) for change in changes])
         else:
-            note = f"Script {result.index} on the {name} queue {result.verdict.value}."
-            if result.error is not None:
-                # The script stops at its first failure: whether a CSC got where it should is seen below.
-                for change in changes:
-                    change.fail(result.error)
-        _at_once([partial(change.confirm, note) for change in changes])
+            _at_once([partial(change.settle, result.error, note) for change in changes])
 
     def _efd_logs(self, love: LoveBackend, csc: CscName, since: dt.datetime) -> list[LogMessage]:
         begin, end = since.astimezone(dt.UTC), dt.datetime.now(dt.UTC)

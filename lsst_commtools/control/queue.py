@@ -41,6 +41,8 @@ _LAST = 2
 _SETTLE_S = 10.0
 _SCHEMA_S = 20.0
 _GONE_S = 3.0
+_APPEAR_S = 20.0
+_ASK_AGAIN_S = 5.0
 
 
 class ScriptQueue:
@@ -265,16 +267,18 @@ class ScriptQueue:
         self._love.listen(script)
         deadline_s = time.monotonic() + (self._script_s if timeout_s is None else timeout_s)
         last: ScriptSight | None = None
-        since_s = time.monotonic()
+        since_s = asked_s = time.monotonic()
+        patience_s = _APPEAR_S
         while True:
             sight = self._sight(index)
             if sight != last:
                 last, since_s = sight, time.monotonic()
+                patience_s = patience_s if sight.place is Place.NOWHERE else _GONE_S
                 if saw is not None:
                     saw(sight)
             quiet_s = time.monotonic() - since_s
             verdict = judge(sight)
-            if sight.place is Place.NOWHERE and quiet_s >= _GONE_S:
+            if sight.place is Place.NOWHERE and quiet_s >= patience_s:
                 return self._gone(index)
             if verdict not in (Verdict.GOING_ON, Verdict.UNSETTLED):
                 return self._ended(script, verdict)
@@ -283,6 +287,9 @@ class ScriptQueue:
                     f"The process of script {index} has ended, but its own state still reads {sight.script_state}.",
                     advice=complaints(self._love, script) or "See the script's log.",
                 )
+            if time.monotonic() - asked_s >= _ASK_AGAIN_S:
+                asked_s = time.monotonic()
+                self._love.follow_queue(self.index)
             left_s = deadline_s - time.monotonic()
             if left_s <= 0:
                 raise UnknownOutcomeError(

@@ -137,3 +137,10 @@ def test_a_websocket_cut_while_a_script_runs(queue, observatory):
     index = queue.add("sleep.py", {"sleep_for": 0.6})
     threading.Timer(0.2, observatory.call, (cut_websockets, observatory.observatory)).start()
     assert queue.follow(index).ok
+
+
+def test_a_script_that_fails_at_one_csc_has_not_failed_at_the_one_before(control, break_it):
+    break_it("MTMount", "reject", where="start")
+    outcomes = control.set_states(dict.fromkeys(["DIMM:1", "MTMount", "MTAOS"], "ENABLED"), via="queue")
+    assert [o.ok for o in outcomes.values()] == [True, False, False]
+    assert outcomes["MTAOS"].after is S.STANDBY

@@ -64,8 +64,9 @@ def test_offline_is_the_event_and_the_end_of_the_heartbeat(control, observatory)
 def test_a_process_started_again_is_in_standby(control, observatory):
     control.set_state("DIMM:1", "OFFLINE")
     observatory.call(observatory.observatory.csc("DIMM:1").start_process)
-    states = [s.state for s in control.watch(["DIMM:1"], seconds=1.0)]
-    assert states[-1] is S.STANDBY
+    assert control.wait_for("DIMM:1", "STANDBY", timeout_s=2.0).alive
+    with pytest.raises(UnknownOutcomeError, match="not seen in ENABLED"):
+        control.wait_for("DIMM:1", "ENABLED", timeout_s=0.2)
 
 
 def test_a_camera_goes_on_in_offline_and_comes_back(control, observatory):
