@@ -31,6 +31,7 @@ __all__ = [
 CLOSING = "closing"
 """Tag of the cells that always run."""
 
+_NO_SCRIPT, _NO_MODULE = "data:text/javascript,", "data:text/javascript,export%20default%20undefined"
 PARAMETERS, INJECTED = "parameters", "injected-parameters"
 
 
@@ -232,7 +233,10 @@ def write_html(nb: NotebookNode, path: Path) -> None:
     from nbconvert import HTMLExporter
 
     exporter = HTMLExporter()
-    exporter.require_js_url = exporter.mathjax_url = exporter.jquery_url = exporter.widget_renderer_url = ""
+    # The page loads nothing from the network: its scripts are replaced by empty ones.
+    exporter.require_js_url = exporter.mathjax_url = exporter.jquery_url = _NO_SCRIPT
+    exporter.mermaid_js_url = exporter.mermaid_layout_elk_js_url = _NO_MODULE
+    exporter.widget_renderer_url = _NO_SCRIPT
     body, _ = exporter.from_notebook_node(nb, resources={"metadata": {"name": path.stem}})
     write_atomic(body, path)
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -163,7 +164,7 @@ def test_a_full_disk_sends_events_to_the_next_place(journal, monkeypatch, url, t
     spool = tmp_path / "out.ipynb.events.jsonl"
 
     def full(descriptor, data):
-        if os.readlink(f"/proc/self/fd/{descriptor}") == str(spool):
+        if Path(f"/proc/self/fd/{descriptor}").readlink() == spool:
             real(descriptor, data[:7])
             raise OSError(28, "No space left on device")
         return real(descriptor, data)
