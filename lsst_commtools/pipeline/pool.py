@@ -6,6 +6,7 @@ that would have followed as skipped, and another worker takes its place.
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import pickle
 from collections import deque
@@ -64,6 +65,7 @@ class LocalWorker:
     def __init__(self, order: WorkOrder) -> None:
         self._order = order
         self._executor: Any = None
+        self._stack = contextlib.ExitStack()
         self._current: tuple[int, Iterator[QuantumOutcome], int] | None = None
 
     def __enter__(self) -> Self:
@@ -72,6 +74,7 @@ class LocalWorker:
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         self._current = None
+        self._stack.close()
 
     @property
     def has_room(self) -> bool:
@@ -88,7 +91,7 @@ class LocalWorker:
         jobs
             In order.
         """
-        self._executor = self._executor or open_executor(self._order)
+        self._executor = self._executor or self._stack.enter_context(open_executor(self._order))
         self._current = (number, execute_jobs(self._executor, jobs), len(jobs))
 
     def wait(self) -> tuple[int, QuantumOutcome]:

@@ -23,6 +23,7 @@ from lsst_commtools.pipeline.schedule import Portion, Schedule, find_stale
 if TYPE_CHECKING:
     from lsst.daf.butler import Butler
 
+    from lsst_commtools.pipeline.pool import Workers
     from lsst_commtools.pipeline.worker import Job, WorkOrder
 
 __all__ = ["CALIBRATION_PIPELINE", "NIGHT_PIPELINE", "Progress", "run_pipeline"]
@@ -94,10 +95,10 @@ def run_pipeline(
     from lsst_commtools.pipeline.worker import WorkOrder
 
     start = time.monotonic()
-    butler, collections, is_new = _open(str(repository), tuple(inputs), output_run)
-    order = WorkOrder(str(repository), collections, output_run, is_new)
-    pool = WorkerPool(order, processes) if processes > 1 else LocalWorker(order)
-    with pool:
+    with contextlib.ExitStack() as stack:
+        butler, collections, is_new = _open(stack, str(repository), tuple(inputs), output_run)
+        order = WorkOrder(str(repository), collections, output_run, is_new)
+        pool = stack.enter_context(WorkerPool(order, processes) if processes > 1 else LocalWorker(order))
         plan = _make_plan(butler, str(pipeline or NIGHT_PIPELINE), data_query, order)
         outcomes = _execute(plan, pool, progress)
     return ProcessingReport(
@@ -105,12 +106,14 @@ def run_pipeline(
     )
 
 
-def _open(repository: str, inputs: tuple[str, ...], output_run: str) -> tuple[Butler, tuple[str, ...], bool]:
+def _open(
+    stack: contextlib.ExitStack, repository: str, inputs: tuple[str, ...], output_run: str
+) -> tuple[Butler, tuple[str, ...], bool]:
     """Open the repository, and say what to read and whether the output run is empty."""
     from lsst.daf.butler import Butler, CollectionType, MissingCollectionError
 
     try:
-        butler = Butler.from_config(repository, writeable=True)
+        butler = stack.enter_context(Butler.from_config(repository, writeable=True))
     except (OSError, ValueError) as error:
         raise NotFoundError(f"{repository} is not a Butler repository: {error}.") from error
     collections = inputs or tuple(sorted(butler.collections.query("*/defaults")))
@@ -129,7 +132,7 @@ def _open(repository: str, inputs: tuple[str, ...], output_run: str) -> tuple[Bu
                 f"{output_run} is not a RUN collection.", advice="Give the name of a run or a new one."
             )
         is_new = not butler.query_all_datasets(output_run, find_first=False, limit=1)
-    return butler.clone(collections=collections, run=output_run), collections, is_new
+    return stack.enter_context(butler.clone(collections=collections, run=output_run)), collections, is_new
 
 
 def _make_plan(butler: Butler, pipeline: str, data_query: str, order: WorkOrder) -> _Plan:
@@ -196,7 +199,7 @@ def _find_done(butler: Butler, graph: Any, output_run: str) -> frozenset[Any]:
     return frozenset(done)
 
 
-def _execute(plan: _Plan, pool: Any, progress: Progress | None) -> dict[Any, QuantumOutcome]:
+def _execute(plan: _Plan, pool: Workers, progress: Progress | None) -> dict[Any, QuantumOutcome]:
     stale = find_stale(plan.order, plan.predecessors, plan.done)
     schedule = Schedule(stale, plan.predecessors, lambda node: _image_first(plan.jobs[node].data_id))
     running: dict[int, tuple[Portion[Any], list[Any]]] = {}

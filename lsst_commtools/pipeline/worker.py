@@ -89,23 +89,26 @@ class Job:
         return QuantumOutcome(self.task, self.data_id, status, error, message, seconds)
 
 
-def open_executor(order: WorkOrder) -> SingleQuantumExecutor:
-    """Open the repository for execution.
+@contextlib.contextmanager
+def open_executor(order: WorkOrder) -> Iterator[SingleQuantumExecutor]:
+    """Open the repository for execution, and close it afterwards.
 
     Parameters
     ----------
     order
         Repository and collections.
 
-    Returns
-    -------
+    Yields
+    ------
     lsst.pipe.base.single_quantum_executor.SingleQuantumExecutor
         Which removes what an interrupted quantum left.
     """
-    butler = Butler.from_config(
+    with Butler.from_config(
         order.repository, collections=order.inputs, run=order.output_run, writeable=True
-    )
-    return SingleQuantumExecutor(butler=butler, clobber_outputs=True, assume_no_existing_outputs=order.is_new)
+    ) as butler:
+        yield SingleQuantumExecutor(
+            butler=butler, clobber_outputs=True, assume_no_existing_outputs=order.is_new
+        )
 
 
 def execute_jobs(executor: SingleQuantumExecutor, jobs: Sequence[Job]) -> Iterator[QuantumOutcome]:
@@ -114,7 +117,7 @@ def execute_jobs(executor: SingleQuantumExecutor, jobs: Sequence[Job]) -> Iterat
     Parameters
     ----------
     executor
-        Made by `open_executor`.
+        From `open_executor`.
     jobs
         In order.
 
@@ -166,9 +169,10 @@ def serve(connection: Connection, order: WorkOrder) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
     quiet_logging()
     executor: SingleQuantumExecutor | None = None
-    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+    gone = (EOFError, BrokenPipeError, ConnectionResetError)
+    with contextlib.suppress(*gone), contextlib.ExitStack() as stack:
         while (received := connection.recv_bytes()) != b"":
-            executor = executor or open_executor(order)
+            executor = executor or stack.enter_context(open_executor(order))
             for outcome in execute_jobs(executor, pickle.loads(received)):  # noqa: S301 - from our own parent
                 connection.send(outcome)
 

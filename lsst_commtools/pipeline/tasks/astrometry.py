@@ -4,7 +4,7 @@ from __future__ import annotations
 
 # lsst.pipe.base takes dimensions as class keywords, of which mypy, without types for lsst, knows nothing.
 # mypy: disable-error-code="call-arg"
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lsst.pex.config as pex_config
@@ -48,7 +48,7 @@ class AstrometryConnections(
     )
     references = cT.PrerequisiteInput(
         name="{refcat}",
-        storageClass="ArrowAstropy",
+        storageClass="ArrowNumpyDict",
         dimensions=("htm7",),
         multiple=True,
         deferLoad=True,
@@ -116,7 +116,7 @@ class AstrometryTask(pipe_base.PipelineTask):
     def run(
         self,
         initial: pa.Table,
-        references: Sequence[Any],
+        references: Sequence[Mapping[str, Any]],
         *,
         camera: Camera,
         detector: Detector,
@@ -131,7 +131,7 @@ class AstrometryTask(pipe_base.PipelineTask):
         initial
             Its ``star_table_initial``.
         references
-            Tables of the reference catalogue.
+            Shards of the reference catalogue: column name to array.
         camera, detector
             What took the image.
         visit, band, physical_filter
@@ -165,14 +165,9 @@ class AstrometryTask(pipe_base.PipelineTask):
         summary = summarise_detector(stars, solution, identity, camera.pixel_scale_arcsec)
         return pipe_base.Struct(stars=stars, summary=summary)
 
-    def _read(self, references: Sequence[Any], epoch_mjd_tai: float) -> ReferenceStars:
+    def _read(self, references: Sequence[Mapping[str, Any]], epoch_mjd_tai: float) -> ReferenceStars:
         parts = [
-            read_references(
-                {name: np.asarray(table[name]) for name in table.colnames},
-                epoch_mjd_tai,
-                self.config.reference_flux,
-            )
-            for table in references
+            read_references(columns, epoch_mjd_tai, self.config.reference_flux) for columns in references
         ]
         if not parts:
             return ReferenceStars(np.empty(0, dtype=np.int64), np.empty(0), np.empty(0), np.empty(0))
