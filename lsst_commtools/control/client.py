@@ -5,79 +5,33 @@ from __future__ import annotations
 import atexit
 import datetime as dt
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
-
-from pydantic import SecretStr
+from typing import TYPE_CHECKING, Self
 
 from lsst_commtools.control.backend import Backend
 from lsst_commtools.control.change import Change
+from lsst_commtools.control.connect import connect_love
 from lsst_commtools.control.love import LoveBackend
 from lsst_commtools.control.messages import TAI_MINUS_UTC_S
 from lsst_commtools.control.plan import Plan, Via, plan_change
 from lsst_commtools.control.queue import ScriptQueue
-from lsst_commtools.control.scripts import QUEUE_INDICES, SET_SUMMARY_STATE, summary_state_config
-from lsst_commtools.control.session import LoveSession
+from lsst_commtools.control.scripts import QUEUE_INDICES
 from lsst_commtools.control.states import SummaryState, parse_target
 from lsst_commtools.control.steps import Patience, evident_state, observe
+from lsst_commtools.control.together import at_once, change_by_queues
 from lsst_commtools.control.values import CscState, LogMessage, Outcome, Stamp
-from lsst_commtools.errors import CommtoolsError, InputError, RefusedError, SiteError, UnknownOutcomeError
+from lsst_commtools.errors import InputError, RefusedError, UnknownOutcomeError
 from lsst_commtools.ids import CscName
-from lsst_commtools.site.stand_ins import stand_in
 
 if TYPE_CHECKING:
     from lsst_commtools.site import Site
 
-__all__ = ["Control", "connect_love"]
+__all__ = ["Control"]
 
-_MAX_THREADS = 64
 _ASK_AGAIN_S = 5.0
 _WATCHER = CscName("Watcher")
-
-
-def connect_love(site: Site) -> LoveBackend:
-    """Make the way to a site's CSCs; nothing is sent yet.
-
-    Parameters
-    ----------
-    site
-        The site; where it names no LOVE and is not real, the running simulator stands in.
-
-    Returns
-    -------
-    LoveBackend
-        Way by LOVE.
-
-    Raises
-    ------
-    SiteError
-        If the site has no LOVE, or the simulator is not running.
-    """
-    love = site.love
-    url, user = love.url, love.user
-    password, token = site.secret("love_password"), site.secret("love_token")
-    if not url:
-        if site.real:
-            raise SiteError(
-                f"The site {site.name!r} has no LOVE.",
-                advice="Set love.url and love.user, or COMMTOOLS_LOVE_URL.",
-            )
-        service = stand_in("love")
-        url, user = service.url, user or service.user
-        password = password or SecretStr(service.password)
-    session = LoveSession(
-        url,
-        user=user,
-        password=password,
-        token=token,
-        connect_timeout_s=love.connect_timeout_s,
-        reply_timeout_s=love.reply_timeout_s,
-    )
-    return LoveBackend(session)
 
 
 class Control:
@@ -280,9 +234,9 @@ class Control:
         ]
         observe(self._backend, [csc for _, csc, _ in wanted], self._patience.observe_s)
         if via == "queue":
-            self._run_on_queues(changes, queues)
+            change_by_queues(changes, queues, self.queue, self._watcher_lives)
         else:
-            _at_once([change.by_commands for change in changes])
+            at_once([change.by_commands for change in changes])
         return {name: change.outcome() for (name, _, _), change in zip(wanted, changes, strict=True)}
 
     def wait_for(self, name: str, state: str | SummaryState, timeout_s: float) -> CscState:
@@ -441,36 +395,11 @@ class Control:
             )
         return queue
 
-    def _run_on_queues(self, changes: list[Change], queues: Mapping[CscName, str]) -> None:
-        """Run one script on each queue for all its CSCs."""
-        by_queue: dict[str, list[Change]] = {}
-        settled: list[Callable[[], None]] = []
-        for change in changes:
-            queue = queues[change.csc]
-            if change.prepare(queue):
-                by_queue.setdefault(queue, []).append(change)
-            else:
-                settled.append(change.confirm)
-        _at_once([*(partial(self._run_on_queue, *of_queue) for of_queue in by_queue.items()), *settled])
-
-    def _run_on_queue(self, name: str, changes: list[Change]) -> None:
-        plans = [change.plan for change in changes if change.plan is not None]
-        offline = any(plan.target is SummaryState.OFFLINE for plan in plans)
-        mute = offline and str(_WATCHER) in self._love.cscs and self.state(str(_WATCHER)).alive is True
-        try:
-            result = self.queue(name).run(SET_SUMMARY_STATE, summary_state_config(plans, mute_alarms=mute))
-        except CommtoolsError as error:
-            for change in changes:
-                change.fail(error)
-            return
-        note = f"Script {result.index} on the {name} queue {result.verdict.value}."
-        if result.error is None:
-            _at_once([partial(change.confirm, note) for change in changes])
-        else:
-            _at_once([partial(change.settle, result.error, note) for change in changes])
+    def _watcher_lives(self) -> bool:
+        return str(_WATCHER) in self._love.cscs and self.state(str(_WATCHER)).alive is True
 
     def _efd_logs(self, love: LoveBackend, csc: CscName, since: dt.datetime) -> list[LogMessage]:
-        begin, end = since.astimezone(dt.UTC), dt.datetime.now(dt.UTC)
+        begin, end = since.astimezone(dt.UTC), dt.datetime.now(dt.UTC) + dt.timedelta(seconds=1)
         written = [t.replace(tzinfo=None).isoformat(timespec="seconds") for t in (begin, end)]
         rows = love.efd_logs(self._love.efd_instance, csc, *written)
         messages = []
@@ -484,14 +413,3 @@ class Control:
                 LogMessage(csc, stamp, time_utc, int(row.get("level") or 0), str(row.get("message", "")))
             )
         return messages
-
-
-def _at_once(tasks: Sequence[Callable[[], Any]]) -> None:
-    """Run tasks in threads; each keeps its own failure, so one that raises is a fault of this package."""
-    if len(tasks) <= 1:
-        for task in tasks:
-            task()
-        return
-    with ThreadPoolExecutor(max_workers=min(_MAX_THREADS, len(tasks))) as pool:
-        for future in [pool.submit(task) for task in tasks]:
-            future.result()

@@ -88,7 +88,7 @@ class LoveSession:
         connect_timeout_s: float = 5.0,
         reply_timeout_s: float = 20.0,
     ) -> None:
-        self.url = url.rstrip("/")
+        self.url = url.rstrip("/").removesuffix("/manager/api").removesuffix("/manager")
         self._user = user
         self._password = password
         self._token = token
