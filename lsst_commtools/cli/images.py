@@ -57,7 +57,7 @@ def parse_command(context: Context, tags: tuple[str, ...], aliases: tuple[str, .
     from lsst_commtools.images.tags import parse_tag
 
     known = {*context.site.images.aliases, *aliases}
-    parsed = [parse_tag(tag, known) for tag in tags]
+    parsed = [parse_tag(_readable(tag), known) for tag in tags]
     rows = [(t.tag, t.type.title, t.display, " ".join(t.problems) or None) for t in parsed]
     context.emit_table([t.to_dict() for t in parsed], rows, ("tag", "type", "display", "problems"))
     return int(any(t.problems for t in parsed))
@@ -277,6 +277,11 @@ def compat_command(
 
 def _say(cell: CompatCell) -> None:
     print(f"{safe_text(cell.image)} {cell.notebook}: {cell.result.value}", file=sys.stderr)
+
+
+def _readable(argument: str) -> str:
+    """Write bytes of an argument that are no UTF-8 as escapes, so that they can be printed."""
+    return argument.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _lines() -> list[str]:

@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     )
     from lsst_commtools.images.filters import filter_tags
     from lsst_commtools.images.lab import LabImages
-    from lsst_commtools.images.layers import ImageContents, PackageRequest, diff_contents, read_contents
+    from lsst_commtools.images.layers import (
+        ImageContents,
+        PackageRequest,
+        diff_contents,
+        read_contents,
+        read_requests,
+    )
     from lsst_commtools.images.listing import Image, Listing, read_listing
     from lsst_commtools.images.menu import MenuRow, make_menu
     from lsst_commtools.images.phalanx import read_policy
@@ -62,6 +68,7 @@ _HOMES = {
     "read_contents": "layers",
     "read_listing": "listing",
     "read_policy": "phalanx",
+    "read_requests": "layers",
     "run_matrix": "compat",
     "sort_tags": "tags",
 }
@@ -101,6 +108,7 @@ __all__ = [
     "read_contents",
     "read_listing",
     "read_policy",
+    "read_requests",
     "run_matrix",
     "sort_tags",
 ]

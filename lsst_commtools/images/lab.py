@@ -243,6 +243,8 @@ class LabImages:
         findings += check_approvals(self.policy, state, approvals)
         unique = list(dict.fromkeys(findings))
         judged = "the configuration as it was merged; what is deployed was not observed"
+        if not self.policy.approvers:
+            judged += ", and the site names no approvers, so that approvals were not checked"
         return CheckReport(self.site.name, judged, state, tuple(unique))
 
     @property

@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
 from lsst_commtools.errors import NotFoundError, TableError
 
 __all__ = [
@@ -29,6 +32,7 @@ __all__ = [
     "diff_contents",
     "parse_cycle_env",
     "read_contents",
+    "read_requests",
 ]
 
 
@@ -230,6 +234,41 @@ def _packages(packages: Any, label: str) -> dict[str, str]:
     if isinstance(packages, dict):
         return {str(name): str(version) for name, version in packages.items()}
     raise TableError(f"A layer of {label!r} is no list of packages.")
+
+
+def read_requests(path: Path | str) -> list[PackageRequest]:
+    """Read requests for packages.
+
+    Parameters
+    ----------
+    path
+        YAML: a list of tables with ``package``, ``who``, ``why``, ``when`` (a date), and, where there are any,
+        ``test`` and ``approved_by``.
+
+    Returns
+    -------
+    list of PackageRequest
+        The requests.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such file.
+    TableError
+        If it is of another form.
+    """
+    try:
+        document = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise NotFoundError(f"There are no requests {str(path)!r}.") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError):
+        raise TableError(f"The requests {str(path)!r} are not YAML.") from None
+    try:
+        return TypeAdapter(list[PackageRequest]).validate_python(document or [])
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the top level"
+        raise TableError(f"The requests {str(path)!r} cannot be used: {where}: {first['msg']}.") from None
 
 
 def diff_contents(old: ImageContents, new: ImageContents) -> ContentsDiff:

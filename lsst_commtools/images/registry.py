@@ -65,7 +65,7 @@ class Registry:
     Parameters
     ----------
     registry
-        Host, or URL; plain http is allowed to this computer only.
+        Host, or URL; plain http is allowed to this computer only, and usual there.
     repository
         Path of the repository.
     user, password
@@ -365,8 +365,10 @@ def _no_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
 
 def _checked_url(registry: str) -> str:
     url = registry if "://" in registry else f"https://{registry}"
+    host = origin_of(url).partition("://")[2].rpartition(":")[0]
+    if "://" not in registry and host in _LOOPBACK:  # as Docker does
+        url = f"http://{registry}"
     origin = origin_of(url)
-    host = origin.partition("://")[2].rpartition(":")[0]
     if (
         not origin
         or "@" in url

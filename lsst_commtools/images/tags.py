@@ -457,10 +457,12 @@ def _misplaced(
             if kept:
                 problems.append(f"The RSP build {part} stands behind other text.")
         else:
+            if not part:
+                problems.append("The tag has an empty part.")
             if _LIKE_A_CYCLE.fullmatch(part):
                 problems.append(f"The part {part!r} looks like a cycle and is none.")
             kept.append(part)
-    return cycle, build, rsp, "_".join(kept) or None, tuple(problems)
+    return cycle, build, rsp, "_".join(kept) if kept else None, tuple(problems)
 
 
 def _cycle_text(cycle: str | None, build: str | None) -> str:

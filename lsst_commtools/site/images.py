@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
@@ -120,8 +120,8 @@ class ImageSource(Section):
     Parameters
     ----------
     type
-        ``docker`` and ``google`` are asked by the Docker Registry API; ``file`` is a listing (tags and digests), by
-        default the sample that comes with the package.
+        ``docker`` (usual where a registry is named) and ``google`` are asked by the Docker Registry API; ``file`` is
+        a listing (tags and digests), by default the sample that comes with the package.
     registry
         Host of the registry, or its URL.
     repository
@@ -141,7 +141,19 @@ class ImageSource(Section):
     token_hosts: tuple[str, ...] = ("auth.docker.io",)
     timeout_s: float = Field(default=20.0, gt=0)
 
-    _names = model_validator(mode="before")(_snake_case)
+    @model_validator(mode="before")
+    @classmethod
+    def _names(cls, values: Any) -> Any:
+        values = _snake_case(values)
+        if isinstance(values, dict) and values.get("registry"):
+            values.setdefault("type", "docker")
+        return values
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.type != "file" and not (self.registry and self.repository):
+            raise ValueError("a registry and a repository are needed")
+        return self
 
 
 class SmokeLevel(Section):

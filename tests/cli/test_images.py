@@ -65,6 +65,10 @@ def test_a_tag_with_terminal_escapes_is_shown_escaped(images):
     assert text == "\\x1b[31mx\n"
 
 
+def test_bytes_that_are_no_text_are_shown_as_escapes(images):
+    assert images("parse", "\udcffx")[1][0]["tag"] == "\\xffx"
+
+
 def test_sort(images):
     tags = [
         "w_2021_02",

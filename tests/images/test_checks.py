@@ -269,3 +269,12 @@ def test_what_is_no_policy_is_refused(tmp_path, text):
         read_policy([path])
     with pytest.raises(NotFoundError):
         read_policy([tmp_path / "none.yaml"])
+
+
+def test_a_source_with_a_registry_is_asked_as_docker():
+    section = ImagesSection.model_validate(
+        {"source": {"registry": "ghcr.io", "repository": "lsst-sqre/sciplat-lab"}}
+    )
+    assert section.source.type == "docker"
+    with pytest.raises(ValueError, match="repository"):
+        ImagesSection.model_validate({"source": {"registry": "ghcr.io"}})

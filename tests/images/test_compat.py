@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
+import nbformat
 import pytest
 
 from lsst_commtools.errors import NotFoundError, TableError
@@ -81,6 +82,17 @@ def test_an_image_is_a_virtual_environment_on_local(suite, tmp_path):
     section = CompatSection(command=command, environments={NEW: str(tmp_path / "venv")})
     cells = run_matrix([NEW, OLD], find_notebooks(folder, ["csc/*"]), section, CompatMatrix())
     assert [cell.result.value for cell in cells] == ["passed", "not-tested"]
+
+
+def test_papermill_in_a_virtual_environment(tmp_path):
+    for name, source in (("good", "1 + 1"), ("bad", "nothing_of_that_name")):
+        cells = [nbformat.v4.new_code_cell(source)]
+        kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), tmp_path / f"{name}.ipynb")
+    section = CompatSection(environments={NEW: sys.prefix})
+    cells = run_matrix([NEW], find_notebooks(tmp_path), section, CompatMatrix())
+    assert [(c.notebook, c.result.value) for c in cells] == [("bad", "failed"), ("good", "passed")]
+    assert "nothing_of_that_name" in cells[0].reason
 
 
 def test_not_being_tested_does_not_take_away_what_is_known(suite):

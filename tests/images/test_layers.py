@@ -8,7 +8,7 @@ import json
 import pytest
 
 from lsst_commtools.errors import NotFoundError, TableError
-from lsst_commtools.images import ImageContents, PackageRequest, diff_contents, read_contents
+from lsst_commtools.images import ImageContents, PackageRequest, diff_contents, read_contents, read_requests
 from lsst_commtools.images.layers import LayerName, check_cycle_step, check_requests, parse_cycle_env
 
 OLD = {
@@ -120,6 +120,20 @@ def test_requests_for_packages(contents):
         contents(NEW), [a_request("gala"), a_request("astroplan"), requests[-1]], {"t"}
     )
     assert undecided == ["galpy is in the image, but nobody decided on the request of Dana."]
+
+
+def test_requests_are_read_from_a_file(tmp_path):
+    path = tmp_path / "requests.yaml"
+    path.write_text(
+        "- {package: gala, who: Dana, why: light curves, when: 2026-05-01, test: t, approved_by: DM-CCB}\n"
+    )
+    assert read_requests(path) == [a_request("gala")]
+    for broken in ("- {package: gala}", "- 3", "a: [", "- {package: g, who: d, why: w, when: soon}"):
+        path.write_text(broken)
+        with pytest.raises(TableError):
+            read_requests(path)
+    with pytest.raises(NotFoundError):
+        read_requests(tmp_path / "none")
 
 
 CYCLE = "# the cycle\nCYCLE=c0044\nrev=.007\nstack=w_2026_22\nexport ts_xml='27.1.1'  # core\n"

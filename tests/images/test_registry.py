@@ -220,6 +220,14 @@ def test_what_is_no_registry_is_refused(url):
         Registry("ghcr.io", "../lab")
 
 
+def test_this_computer_is_asked_by_http_and_others_by_https(stub_registry):
+    stub_registry.say(LIST, {"tags": ["a"]})
+    registry = Registry(stub_registry.url.removeprefix("http://"), "lab")
+    assert registry.tags() == ["a"]
+    registry.close()
+    assert registry_module._checked_url("ghcr.io") == "https://ghcr.io"
+
+
 def test_lists_are_asked_for_with_their_etag(stub_registry, client, tmp_path):
     def answer(request):
         if request.headers.get("If-None-Match") == '"one"':

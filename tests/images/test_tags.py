@@ -111,6 +111,8 @@ def test_all_parts_in_their_order(prefix, head, cycle, rsp, extra, arch):
         ("r22_0_0_hotfix_c0021.002", 21, 2, None, "hotfix", 1),
         ("w_2021_22_c0020.001_c0021.002", 20, 1, None, "c0021.002", 1),
         ("w_2021_22_c0020.", None, None, None, "c0020.", 1),
+        ("w_2021_22__x", None, None, None, "_x", 1),
+        ("w_2021_22_rsp19_", None, None, 19, "", 1),
         ("exp_w_2021_13_rsp19_c0020.001", 20, 1, 19, None, 1),
         ("w_2021_53_c0020.001", None, None, None, None, 2),
     ],
