@@ -17,11 +17,14 @@ if TYPE_CHECKING:
     from lsst_commtools.repos.image import ImageId
     from lsst_commtools.repos.links import (
         RepointPlan,
+        count_images,
         last_repoint,
         make_linked_repository,
         plan_repoint,
         repoint,
+        settle_repoint,
     )
+    from lsst_commtools.repos.retirement import RetirementPlan, plan_retirement, retire
     from lsst_commtools.repos.values import (
         AuditProblem,
         AuditReport,
@@ -44,7 +47,11 @@ _HOMES = {
     "gen3": ("CollectionTree", "Gen3Repository"),
     "gen3_audit": ("audit_gen3",),
     "image": ("ImageId",),
-    "links": ("RepointPlan", "last_repoint", "make_linked_repository", "plan_repoint", "repoint"),
+    "links": (
+        "RepointPlan", "count_images", "last_repoint", "make_linked_repository", "plan_repoint", "repoint",
+        "settle_repoint",
+    ),
+    "retirement": ("RetirementPlan", "plan_retirement", "retire"),
     "values": (
         "AuditProblem", "AuditReport", "Chain", "ChainProblem", "Link", "Located", "Location", "Repository", "Station",
     ),
@@ -70,18 +77,23 @@ __all__ = [
     "RepointPlan",
     "Repositories",
     "Repository",
+    "RetirementPlan",
     "Station",
     "Verdict",
     "audit_gen2",
     "audit_gen3",
+    "count_images",
     "find_in_chain",
     "find_teststand_paths",
     "last_repoint",
     "make_linked_repository",
     "plan_conversion",
     "plan_repoint",
+    "plan_retirement",
     "repoint",
     "resolve_chain",
+    "retire",
+    "settle_repoint",
 ]
 
 

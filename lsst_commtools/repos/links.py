@@ -25,7 +25,17 @@ from lsst_commtools.repos.chain import PARENT_NAME, is_repository, read_link, re
 from lsst_commtools.repos.names import parse_raw_name
 from lsst_commtools.repos.tree import list_tree
 
-__all__ = ["NightChange", "RepointPlan", "last_repoint", "make_linked_repository", "plan_repoint", "repoint"]
+__all__ = [
+    "NightChange",
+    "RepointPlan",
+    "count_images",
+    "last_repoint",
+    "make_linked_repository",
+    "plan_repoint",
+    "processes_below",
+    "repoint",
+    "settle_repoint",
+]
 
 RECORD_NAME = ".commtools-links.jsonl"
 _RERUN_MODE = 0o1777
@@ -214,7 +224,7 @@ def plan_repoint(repository: str | os.PathLike[str], to: str | os.PathLike[str])
         len(after & before),
         old_mapper,
         new_chain.members[0].mapper,
-        tuple(_open_by([str(folder), link.target])),
+        tuple(processes_below([str(folder), link.target])),
         tuple(notes),
     )
 
@@ -249,8 +259,19 @@ def _night(relative: str) -> str:
     return f"{day[:4]}-{day[4:6]}-{day[6:]}"
 
 
-def _open_by(folders: list[str]) -> Iterator[str]:
-    """Give the processes that have a file below one of the folders open, or stand in it."""
+def processes_below(folders: list[str]) -> Iterator[str]:
+    """Find the processes on this machine that have a file below one of the folders open, or stand in it.
+
+    Parameters
+    ----------
+    folders
+        The folders.
+
+    Yields
+    ------
+    str
+        Program, process number and file; those of other users are seen by root only.
+    """
     starts = tuple({f"{os.path.realpath(folder)}/" for folder in folders})
     for process in Path("/proc").glob("[0-9]*"):
         if process.name == str(os.getpid()):
@@ -365,6 +386,64 @@ def last_repoint(repository: str | os.PathLike[str]) -> dict[str, Any]:
         f"{folder} has no record of how its link came to be what it is.",
         advice="Give the parent with --to.",
     )
+
+
+def count_images(repository: str | os.PathLike[str]) -> int:
+    """Count the raw files that are found through a repository and its parents.
+
+    Parameters
+    ----------
+    repository
+        The repository.
+
+    Returns
+    -------
+    int
+        Each path below a root once; dangling links do not count.
+    """
+    return len(_raw_files(resolve_chain(repository).roots))
+
+
+def settle_repoint(repository: str, before: str, after: str, images: int) -> str:
+    """Keep a moved link if all images are found through it, else put it back.
+
+    Parameters
+    ----------
+    repository
+        The linked repository.
+    before, after
+        Text of the link before and after the move.
+    images
+        Number of raw files that must be found.
+
+    Returns
+    -------
+    str
+        ``kept``, ``put back``, or ``not moved`` where it still is what it was.
+
+    Raises
+    ------
+    RefusedError
+        If the link is now neither the one nor the other.
+    """
+    link = read_link(repository)
+    if link is not None and link.text == before:
+        return "not moved"
+    if link is None or link.text != after:
+        raise RefusedError(
+            f"The link of {repository} was moved by somebody else.", changed="Nothing was changed."
+        )
+    if link.exists and count_images(repository) >= images:
+        return "kept"
+    folder = Path(repository)
+    try:
+        _swap(folder / PARENT_NAME, before)
+        _write_record(folder, {"link": link.path, "before": after, "after": before, "state": "put back"})
+    except OSError as error:
+        raise ServiceError(
+            f"{folder} cannot be written: {error.strerror}.", changed="Nothing was put back."
+        ) from None
+    return "put back"
 
 
 def _write_record(folder: Path, record: dict[str, Any]) -> None:

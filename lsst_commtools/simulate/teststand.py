@@ -15,6 +15,7 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -251,7 +252,11 @@ def _read_header(file: Path) -> dict[str, str]:
 
 
 def make_teststand(
-    folder: Path, *, day_obs: tuple[int, ...] = (20190529, 20190530), images: int = 4
+    folder: Path,
+    *,
+    day_obs: tuple[int, ...] = (20190529, 20190530),
+    images: int = 4,
+    linked_to: Literal["archiver", "temporary"] = "archiver",
 ) -> Teststand:
     """Make a teststand in which everything is in order.
 
@@ -263,6 +268,8 @@ def make_teststand(
         Nights.
     images
         Images of each night.
+    linked_to
+        Where the repository for users leads: before the switchover it was the temporary copy.
 
     Returns
     -------
@@ -281,7 +288,7 @@ def make_teststand(
     (shared / "rerun").mkdir(parents=True)
     (shared / "rerun").chmod(0o1777)
     (shared / "_mapper").write_text(AUXTEL_MAPPER + "\n")
-    (shared / "_parent").symlink_to(archiver / "gen2repo")
+    (shared / "_parent").symlink_to((archiver if linked_to == "archiver" else temporary) / "gen2repo")
     _make_calib(shared / "CALIB")
     return Teststand(root, archiver, daq, shared, temporary, obs_ids)
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lsst_commtools.widgets.csc import CscPanel
+    from lsst_commtools.widgets.repos import RepositoryBrowser
 
-__all__ = ["CscPanel"]
+__all__ = ["CscPanel", "RepositoryBrowser"]
 
-_HOMES = {"CscPanel": "csc"}
+_HOMES = {"CscPanel": "csc", "RepositoryBrowser": "repos"}
 
 
 def __getattr__(name: str) -> Any:

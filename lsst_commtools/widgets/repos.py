@@ -1,0 +1,202 @@
+"""Browser of repositories, nights and images, with thumbnails of what is chosen.
+
+It reads only, and needs nothing but ipywidgets, so it works in JupyterLab and in Voila alike.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+import warnings
+from pathlib import Path
+from typing import Any
+
+import ipywidgets
+import numpy as np
+from numpy.typing import NDArray
+
+from lsst_commtools.errors import CommtoolsError, InputError
+from lsst_commtools.repos import Holdings, Located, Repositories
+
+__all__ = ["RepositoryBrowser", "make_thumbnail"]
+
+_THUMBNAIL_PIXELS = 200
+_MAX_FILE_BYTES = 2 << 30
+_MAX_THUMBNAILS = 24
+_HELD = {"ok": ("#1b6e34", "#ffffff"), "missing": ("#b3261e", "#ffffff")}
+_OTHER = ("#f2c14e", "#1a1a1a")
+
+
+def make_thumbnail(path: str, pixels: int = _THUMBNAIL_PIXELS) -> bytes:
+    """Make a small picture of a raw image.
+
+    Parameters
+    ----------
+    path
+        FITS file; its first image is taken, or all segments of a raw side by side.
+    pixels
+        Length of the longer side.
+
+    Returns
+    -------
+    bytes
+        PNG, grey, from the 1st to the 99th percentile.
+
+    Raises
+    ------
+    InputError
+        If it holds no image that can be read.
+    """
+    from PIL import Image
+
+    data = _read_pixels(path, pixels)
+    finite = data[np.isfinite(data)]
+    if finite.size == 0:
+        raise InputError(f"{path} holds no image.")
+    low, high = np.percentile(finite, [1.0, 99.0])
+    scaled = np.clip((np.nan_to_num(data) - low) / max(float(high - low), 1e-9), 0.0, 1.0)
+    picture = Image.fromarray((scaled[::-1] * 255).astype(np.uint8))
+    picture.thumbnail((pixels, pixels))
+    if max(picture.size) < pixels:
+        factor = pixels // max(picture.size)
+        picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+    content = io.BytesIO()
+    picture.save(content, format="PNG")
+    return content.getvalue()
+
+
+def _read_pixels(path: str, pixels: int) -> NDArray[np.float64]:
+    from astropy.io import fits
+
+    if not Path(path).is_file() or Path(path).stat().st_size > _MAX_FILE_BYTES:
+        raise InputError(f"{path} is no file of a usual size.")
+    parts = []
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with fits.open(path, memmap=True) as units:
+                for unit in units:
+                    if getattr(unit, "is_image", False) and unit.data is not None and unit.data.ndim == 2:
+                        step = max(1, max(unit.data.shape) // pixels)
+                        parts.append(np.asarray(unit.data[::step, ::step], dtype=np.float64))
+    except (OSError, ValueError, TypeError, KeyError, IndexError, fits.VerifyError) as error:
+        raise InputError(f"{path} cannot be read as an image: {error}.") from None
+    if not parts:
+        raise InputError(f"{path} holds no image.")
+    rows = min(part.shape[0] for part in parts)
+    half = len(parts) // 2
+    if len(parts) == 16:  # a raw: eight segments above eight
+        strips = [np.hstack([part[:rows] for part in strip]) for strip in (parts[:half], parts[half:])]
+        columns = min(strip.shape[1] for strip in strips)
+        return np.vstack([strip[:, :columns] for strip in strips])
+    return parts[0]
+
+
+class RepositoryBrowser(ipywidgets.VBox):
+    """Browser of the repositories of a site for a notebook.
+
+    Parameters
+    ----------
+    repositories
+        What to browse.
+    day_obs
+        Night to begin with; 0 for none.
+    """
+
+    def __init__(self, repositories: Repositories, day_obs: int = 0) -> None:
+        self._repositories = repositories
+        labels = [r.label for r in repositories.known if not r.internal]
+        self._repository = ipywidgets.Dropdown(options=labels, description="repository")
+        self._day_obs = ipywidgets.Text(
+            value=str(day_obs or ""), description="day_obs", placeholder="YYYYMMDD"
+        )
+        self._look = ipywidgets.Button(description="Show night", icon="search")
+        self._seq_num = ipywidgets.Dropdown(options=[], description="image")
+        self._told = ipywidgets.HTML()
+        self._night = ipywidgets.HTML()
+        self._image = ipywidgets.HTML()
+        self._pictures = ipywidgets.HBox([], layout=ipywidgets.Layout(flex_flow="row wrap"))
+        self._look.on_click(lambda _: self.show_night())
+        self._seq_num.observe(lambda _: self.show_image(), names="value")
+        choice = ipywidgets.HBox(
+            [self._repository, self._day_obs, self._look], layout=ipywidgets.Layout(flex_flow="row wrap")
+        )
+        super().__init__([choice, self._told, self._night, self._seq_num, self._image, self._pictures])
+        if day_obs and labels:
+            self.show_night()
+
+    def show_night(self) -> None:
+        """Show what the chosen repository holds of the chosen night."""
+        self._seq_num.options = []
+        self._night.value = self._image.value = ""
+        self._show_pictures([])
+        try:
+            holdings = self._repositories.holdings(self._repository.value, int(self._day_obs.value or 0))
+        except (CommtoolsError, ValueError) as error:
+            self._tell(str(error))
+            return
+        held = len(holdings.items) - len(holdings.missing)
+        self._tell(f"{held} of {len(holdings.items)} images are there.")
+        self._night.value = _night_table(holdings)
+        self._seq_num.options = sorted({item.seq_num for item in holdings.items})
+        if self._seq_num.options:
+            self._seq_num.value = self._seq_num.options[0]
+
+    def show_image(self) -> None:
+        """Show where the chosen image is, with a thumbnail of each detector."""
+        if self._seq_num.value is None:
+            return
+        label = self._repository.value
+        instrument = self._repositories.get(label).instrument or None
+        try:
+            located = self._repositories.locate(
+                (int(self._day_obs.value), int(self._seq_num.value)), label, instrument=instrument
+            )
+        except CommtoolsError as error:
+            self._tell(str(error))
+            return
+        self._image.value = _image_table(located)
+        self._show_pictures([place.path for place in located.winners if place.exists])
+
+    def _show_pictures(self, paths: list[str]) -> None:
+        pictures: list[Any] = []
+        for path in paths[:_MAX_THUMBNAILS]:
+            name = ipywidgets.HTML(f"<small>{html.escape(Path(path).name)}</small>")
+            try:
+                picture: Any = ipywidgets.Image(value=make_thumbnail(path), format="png")
+            except InputError as error:
+                picture = ipywidgets.HTML(html.escape(error.message))
+            pictures.append(ipywidgets.VBox([picture, name]))
+        self._pictures.children = tuple(pictures)
+
+    def _tell(self, text: str) -> None:
+        self._told.value = html.escape(text)
+
+
+def _night_table(holdings: Holdings) -> str:
+    """Give exposures by detectors as a table, each cell with a word as well as a colour."""
+    frame = holdings.to_frame()
+    head = "".join(f"<th>{detector}</th>" for detector in frame.columns)
+    rows = []
+    for seq_num, row in frame.iterrows():
+        cells = "".join(_cell(str(word)) for word in row)
+        rows.append(f"<tr><th>{seq_num}</th>{cells}</tr>")
+    if not rows:
+        return ""
+    table = f"<table><tr><th>seq_num</th>{head}</tr>{''.join(rows)}</table>"
+    return f"<div style='max-height:20em;overflow:auto'>{table}</div>"
+
+
+def _cell(word: str) -> str:
+    background, text = _HELD.get(word, _OTHER)
+    return f"<td style='background:{background};color:{text};padding:0 .5em'>{html.escape(word)}</td>"
+
+
+def _image_table(located: Located) -> str:
+    rows = "".join(
+        f"<tr><td>{'found' if place.wins else 'shadowed'}</td><td>{place.detector}</td>"
+        f"<td>{html.escape(place.collection or place.root)}</td><td>{html.escape(place.path)}</td></tr>"
+        for place in located.locations
+    )
+    log = f"<p><code>{html.escape(located.log)}</code></p>" if located.log else ""
+    return f"<p><b>{located.station.value}</b>: {html.escape(located.reason)}</p>{log}<table>{rows}</table>"
