@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,14 +53,21 @@ def match_sky(
     if rows2.size < len(vectors2):
         vectors2 = vectors2[rows2]
     limit = 2.0 * np.sin(0.5 * radius_arcsec * _RADIANS_PER_ARCSEC)
+    nearest = _mutual_nearest_tree
     if max(rows1.size, rows2.size) >= _GRID_FROM:
-        from lsst_commtools.qa.matchgrid import mutual_nearest
-
-        index1, index2, chord = mutual_nearest(vectors1, vectors2, limit)
-    else:
-        index1, index2, chord = _mutual_nearest_tree(vectors1, vectors2, limit)
+        nearest = _compiled() or nearest
+    index1, index2, chord = nearest(vectors1, vectors2, limit)
     separation = 2.0 * np.arcsin(0.5 * chord) / _RADIANS_PER_ARCSEC
     return rows1[index1], rows2[index2], separation
+
+
+def _compiled() -> Callable[..., Any] | None:
+    """Load the compiled grid; numba refuses where it can write its cache neither beside the package nor at home."""
+    try:
+        from lsst_commtools.qa.matchgrid import mutual_nearest
+    except RuntimeError:
+        return None
+    return mutual_nearest
 
 
 def _mutual_nearest_tree(

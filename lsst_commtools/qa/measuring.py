@@ -24,7 +24,16 @@ from lsst_commtools.qa.statistics import mad, median, rms
 from lsst_commtools.qa.tables import StarTable
 from lsst_commtools.qa.wcs import WcsFit, fit_tan_polynomial
 
-__all__ = ["LEAST_STARS", "Measured", "measure_stars", "psf_figures", "psf_sample", "residual_figures"]
+__all__ = [
+    "LEAST_STARS",
+    "Measured",
+    "Targets",
+    "find_targets",
+    "measure_stars",
+    "psf_figures",
+    "psf_sample",
+    "residual_figures",
+]
 
 DEFAULT_ORDER = 3
 LEAST_STARS = 5
@@ -33,6 +42,43 @@ _STARS_PER_TERM = 2
 _CLIP_SIGMA = 5.0
 _BRIGHT_SNR = 50.0
 _MATCH_RADIUS_ARCSEC = 2.0
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """Where the stars should be.
+
+    Parameters
+    ----------
+    source
+        ``file``, ``table`` or ``own``.
+    ra_deg, dec_deg
+        Reference positions, shape (n,), NaN where a star has none; None where there are no positions at all.
+    problems
+        What could not be done.
+    """
+
+    source: str
+    ra_deg: NDArray[np.float64] | None
+    dec_deg: NDArray[np.float64] | None
+    problems: tuple[str, ...]
+
+    def rows(self, selection: NDArray[np.bool_]) -> Targets:
+        """Take some rows.
+
+        Parameters
+        ----------
+        selection
+            Mask, shape (n,).
+
+        Returns
+        -------
+        Targets
+            Of these rows only.
+        """
+        if self.ra_deg is None or self.dec_deg is None:
+            return self
+        return Targets(self.source, self.ra_deg[selection], self.dec_deg[selection], self.problems)
 
 
 @dataclass
@@ -58,7 +104,7 @@ class Measured:
 
 
 def measure_stars(
-    table: StarTable, sample: NDArray[np.bool_], references: ReferenceStars | None, order: int | None
+    table: StarTable, sample: NDArray[np.bool_], targets: Targets, order: int | None
 ) -> Measured:
     """Measure the WCS and the PSF of one detector.
 
@@ -68,8 +114,8 @@ def measure_stars(
         Its stars.
     sample
         Those that show the PSF, shape (n,).
-    references
-        Reference catalogue; by default the table's own reference or sky positions.
+    targets
+        Their reference positions, from `find_targets`.
     order
         Order of the WCS; by default 3, and lower where there are few stars.
 
@@ -78,11 +124,11 @@ def measure_stars(
     Measured
         Figures, columns for each star, fit, and what is missing.
     """
-    measured = Measured()
+    measured = Measured(problems=list(targets.problems))
     for name in ("x", "y", "ra", "dec", "mag", "snr", "e1", "e2"):
         if name in table:
             measured.stars[name] = table[name]
-    _measure_wcs(measured, table, references, order)
+    _measure_wcs(measured, table, targets, order)
     _measure_psf(measured, table, sample)
     return measured
 
@@ -119,27 +165,40 @@ def psf_sample(table: StarTable) -> tuple[NDArray[np.bool_], str]:
     )
 
 
-def _targets(
-    table: StarTable, references: ReferenceStars | None, problems: list[str]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Give each row its reference position at the epoch of the exposure, NaN where it has none."""
+def find_targets(table: StarTable, references: ReferenceStars | None) -> Targets:
+    """Give each star its reference position at the epoch of the exposure.
+
+    Parameters
+    ----------
+    table
+        Stars of a visit or detector.
+    references
+        Reference catalogue; by default the reference positions in the table, or else its own sky positions.
+
+    Returns
+    -------
+    Targets
+        As many rows as the table has.
+    """
+    problems: list[str] = []
+    if references is None and not table.has("ref_ra", "ref_dec"):
+        known = table.has("ra", "dec")
+        return Targets("own", table["ra"] if known else None, table["dec"] if known else None, ())
     if references is None:
-        if table.has("ref_ra", "ref_dec"):
-            own = ReferenceStars.from_table(table)
-            return own.at(_epoch(table, own, problems))
-        return (table["ra"], table["dec"]) if table.has("ra", "dec") else None
+        own = ReferenceStars.from_table(table)
+        ra, dec = own.at(_epoch(table, own, problems))
+        return Targets("table", ra, dec, tuple(problems))
     if not table.has("ra", "dec"):
         problems.append("the table has no positions on the sky to match with the reference")
-        return None
-    epoch = _epoch(table, references, problems)
-    ra, dec = references.at(median(epoch))
+        return Targets("file", None, None, tuple(problems))
+    ra, dec = references.at(median(_epoch(table, references, problems)))
     good = np.flatnonzero(table.good)
     index, reference_index, _ = match_sky(
         table["ra"][good], table["dec"][good], ra, dec, _MATCH_RADIUS_ARCSEC
     )
-    target = np.full((2, len(table)), np.nan)
-    target[:, good[index]] = ra[reference_index], dec[reference_index]
-    return target[0], target[1]
+    matched = np.full((2, len(table)), np.nan)
+    matched[:, good[index]] = ra[reference_index], dec[reference_index]
+    return Targets("file", matched[0], matched[1], tuple(problems))
 
 
 def _epoch(table: StarTable, references: ReferenceStars, problems: list[str]) -> NDArray[np.float64]:
@@ -153,29 +212,26 @@ def _epoch(table: StarTable, references: ReferenceStars, problems: list[str]) ->
     return np.full(len(table), np.nan)
 
 
-def _measure_wcs(
-    measured: Measured, table: StarTable, references: ReferenceStars | None, order: int | None
-) -> None:
+def _measure_wcs(measured: Measured, table: StarTable, targets: Targets, order: int | None) -> None:
     figures, problems = measured.figures, measured.problems
     missing = np.full(len(table), np.nan)
     measured.stars.update(
         ra_residual_mas=missing, dec_residual_mas=missing, wcs_used=np.zeros(len(table), bool)
     )
-    target = _targets(table, references, problems)
-    if target is None or not table.has("x", "y"):
-        lacking = "pixel positions x, y" if target is not None else "reference positions"
+    if targets.ra_deg is None or targets.dec_deg is None or not table.has("x", "y"):
+        lacking = "pixel positions x, y" if targets.ra_deg is not None else "reference positions"
         problems.append(f"no WCS: the table has no {lacking}")
         return
+    target = targets.ra_deg, targets.dec_deg
     good = table.good
     positioned = np.isfinite(table["x"]) & np.isfinite(table["y"])
     if (bad := int((good & ~positioned).sum())) > 0:
         problems.append(f"{bad} of {len(table)} stars have no finite pixel position")
     matched = good & positioned & np.isfinite(target[0]) & np.isfinite(target[1])
-    own = references is None and not table.has("ref_ra", "ref_dec")
-    if own and (bad := int((good & positioned & ~matched).sum())) > 0:
+    if targets.source == "own" and (bad := int((good & positioned & ~matched).sum())) > 0:
         problems.append(f"{bad} of {len(table)} stars have no finite sky position")
     figures["n_matched"] = float(matched.sum())
-    if references is not None or table.has("ra", "ref_ra"):
+    if targets.source != "own" and table.has("ra", "dec"):
         _measure_offset(figures, table, target, matched)
     try:
         chosen = _order(int(matched.sum()), order)

@@ -13,6 +13,7 @@ from lsst_commtools.qa.limits import DEFAULT_LIMITS, Limit, Status, judge, worst
 from lsst_commtools.qa.measuring import (
     LEAST_STARS,
     Measured,
+    find_targets,
     measure_stars,
     psf_figures,
     psf_sample,
@@ -194,17 +195,16 @@ def measure_visit(
     VisitMetrics
         Figures and verdict. What cannot be measured is unknown, with a line in ``problems``.
     """
-    source = "file" if references is not None else "table" if table.has("ref_ra", "ref_dec") else "own"
+    targets = find_targets(table, references)
     sample, sample_name = psf_sample(table)
     numbers = table["detector"] if "detector" in table else np.zeros(len(table))
     known = np.unique(numbers[np.isfinite(numbers)])
     detectors = []
     for number in known if known.size else [0.0]:
         rows = numbers == number if known.size else np.ones(len(table), dtype=bool)
-        measured = measure_stars(table.rows(rows), sample[rows], references, order)
-        detectors.append(
-            _judged(int(number) if "detector" in table else None, int(rows.sum()), measured, limits)
-        )
+        measured = measure_stars(table.rows(rows), sample[rows], targets.rows(rows), order)
+        label = int(number) if known.size and "detector" in table else None
+        detectors.append(_judged(label, int(rows.sum()), measured, limits))
     figures = _combine(detectors)
     problems = [] if len(table) else ["the table has no stars"]
     problems += _shared_problems(detectors)
@@ -216,7 +216,9 @@ def measure_visit(
     if len(detectors) > 1 and odd:
         status = worst([status, Status.WARNING])
         reasons += [f"detector {d.detector} is {d.status}" for d in odd]
-    return VisitMetrics(tuple(detectors), len(table), figures, source, sample_name, status, tuple(reasons))
+    return VisitMetrics(
+        tuple(detectors), len(table), figures, targets.source, sample_name, status, tuple(reasons)
+    )
 
 
 def measure_detector(
@@ -245,7 +247,7 @@ def measure_detector(
         Figures and verdict.
     """
     number = median(table["detector"]) if "detector" in table else float("nan")
-    measured = measure_stars(table, psf_sample(table)[0], references, order)
+    measured = measure_stars(table, psf_sample(table)[0], find_targets(table, references), order)
     return _judged(int(number) if np.isfinite(number) else None, len(table), measured, limits)
 
 
