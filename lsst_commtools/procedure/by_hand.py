@@ -7,7 +7,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lsst_commtools.errors import RefusedError
 from lsst_commtools.procedure.binding import Binding
+from lsst_commtools.procedure.cell_guard import CellGuard
 from lsst_commtools.procedure.closing import outstanding
 from lsst_commtools.procedure.heartbeat import Heartbeat
 from lsst_commtools.procedure.journal import Journal
@@ -50,6 +52,7 @@ def begin(site: Site) -> Procedure:
         Its run; it ends with ``procedure.finish()``.
     """
     notebook = notebook_by_hand()
+    guard = CellGuard(_approved_cells(site, notebook))
     dry_run = bool(os.environ.get("COMMTOOLS_DRY_RUN"))
     run = new_run_name(notebook, dry_run=dry_run)
     folder = commtools_home() / "runs" / run
@@ -81,7 +84,26 @@ def begin(site: Site) -> Procedure:
         return end(journal, reason=reason)
 
     atexit.register(finish, "the kernel ended without procedure.finish()")
-    return Procedure(journal, binding, site.procedure, by_hand=True, finish=finish)
+    return Procedure(journal, binding, site.procedure, by_hand=True, finish=finish, guard=guard)
+
+
+def _approved_cells(site: Site, notebook: str) -> list[str] | None:
+    """Give the cells that may command, where the site asks for approval."""
+    if not site.procedure.approval_required:
+        return None
+    from lsst_commtools.procedure.approval import check_approved
+    from lsst_commtools.procedure.notebook import code_cells, read_notebook
+
+    path = Path.cwd() / Path(notebook).name  # Jupyter starts a kernel in the folder of its notebook
+    if not path.is_file():
+        raise RefusedError(
+            "This site demands approved notebooks, and which one this is cannot be told.",
+            changed="Nothing was begun.",
+            advice="Run it with commtools run.",
+        )
+    nb = read_notebook(path).nb
+    check_approved(Ledger.at(site.procedure), site.procedure, nb, path.name)
+    return [cell.source.strip() for cell in code_cells(nb)]
 
 
 def status_by_steps(events: list[Event], attempt: int) -> tuple[RunStatus, str]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Closing", "ClosingStep", "Debt", "outstanding"]
 
-_SETTLES = (StepStatus.DONE, StepStatus.SKIPPED, StepStatus.PLANNED)
+_SETTLES = (StepStatus.DONE, StepStatus.PLANNED)  # what was skipped was not put back
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,10 @@ def judge(
     if expect is None:
         return Verdict(StepStatus.FAILED, "observed False") if observed is False else Verdict(StepStatus.DONE)
     if callable(expect):
-        met = bool(expect(observed))
+        try:
+            met = bool(expect(observed))
+        except Exception as failure:  # noqa: BLE001 - an expectation that breaks says nothing about the world
+            return Verdict(StepStatus.UNKNOWN, f"it could not be judged: {type(failure).__name__}: {failure}")
         return (
             Verdict(StepStatus.DONE) if met else Verdict(StepStatus.FAILED, f"observed {plain(observed)!r}")
         )

@@ -15,6 +15,7 @@ from lsst_commtools.procedure.steps import PastStep, Step, StepKind
 from lsst_commtools.procedure.values import Kind, RunStatus, StepStatus, plain, slug
 
 if TYPE_CHECKING:
+    from lsst_commtools.procedure.cell_guard import CellGuard
     from lsst_commtools.procedure.journal import Journal
     from lsst_commtools.site import Site
     from lsst_commtools.site.procedure import ProcedureSection
@@ -39,6 +40,8 @@ class Procedure:
         Whether a person runs the cells, without an engine.
     finish
         Ends a run by hand.
+    guard
+        Knows the cells of a run by hand.
     """
 
     _current: ClassVar[Procedure | None] = None
@@ -51,7 +54,9 @@ class Procedure:
         *,
         by_hand: bool = False,
         finish: Callable[[str], str] | None = None,
+        guard: CellGuard | None = None,
     ) -> None:
+        self._guard = guard
         self._finish = finish
         self.run = binding.run
         self.dry_run = binding.dry_run
@@ -206,8 +211,6 @@ class Procedure:
                 ) from error
             if step.observed is None:
                 step.unknown("nothing was observed")
-            elif self.dry_run and judge(step.observed, expect).status is not StepStatus.DONE:
-                step.collected["not_met"] = plain(step.observed)
         return step.observed
 
     def hold(
@@ -395,6 +398,8 @@ class Procedure:
         observe: Callable[[], Any] | None = None,
         expect: Expected | None = None,
     ) -> Step:
+        if self._guard is not None:
+            self._guard.check()
         step_id = self._next_id(name)
         step = Step(
             self._journal,
@@ -418,8 +423,15 @@ class Procedure:
 
     def _next_id(self, name: str, prefix: str = "") -> str:
         base = prefix + slug(name)
+        if self._guard is not None:
+            known = self._guard.step_id(base)
+            if known is not None:
+                return known
         self._occurrences[base] = self._occurrences.get(base, 0) + 1
-        return base if self._occurrences[base] == 1 else f"{base}-{self._occurrences[base]}"
+        step_id = base if self._occurrences[base] == 1 else f"{base}-{self._occurrences[base]}"
+        if self._guard is not None:
+            self._guard.remember(base, step_id)
+        return step_id
 
     def _running_step(self) -> Step | None:
         for step in reversed(self._steps):
@@ -468,10 +480,10 @@ def _settle_once_only(step: Step, observe: Callable[[], Any] | None, expect: Exp
     past = step.past
     found = observe() if observe is not None else None
     if found is not None and judge(found, expect).status is StepStatus.DONE and expect is not None:
-        step.collected["checked_again"] = plain(found)
+        step.observed = plain(found)
         step.skip("begun before, and observed to be done")
     elif past is not None and past.status in (StepStatus.DONE, StepStatus.SKIPPED) and observe is None:
-        step.collected["earlier"] = past.observed
+        step.observed = past.observed
         step.skip("done by an earlier attempt; it must not be done twice")
     else:
         step.observed = plain(found)

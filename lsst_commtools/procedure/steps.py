@@ -85,6 +85,7 @@ class Step:
         self.entered = False
         self._needed = True
         self._asked = False
+        self._found: Any = None
         self._verdict: Verdict | None = None
 
     @property
@@ -132,12 +133,11 @@ class Step:
             and self._past.status in (StepStatus.DONE, StepStatus.SKIPPED)
             and self._observe
         ):
-            found = self._observe()
+            found = self._look_again(self._observe)
             good = judge(found, self._expect).status is StepStatus.DONE
             if good and (self._expect is not None or same(found, self._past.observed)):
                 self._needed = False
-                self.collected["checked_again"] = plain(found)
-                self._verdict = Verdict(StepStatus.SKIPPED, "done before, and observed to hold still")
+                self._found = plain(found)
         return self
 
     def __exit__(
@@ -158,16 +158,22 @@ class Step:
         error
             What ended the body early.
         """
-        if error is None and self._observe is not None and self.observed is None and self._needed:
+        left_out = not self._needed and self._asked and self.observed is None
+        if error is None and self._observe is not None and self.observed is None and not left_out:
             try:
                 self.observed = self._observe()
             except Exception as failure:  # noqa: BLE001 - whatever keeps us from observing makes it unknown
                 self.unknown(f"it could not be observed: {type(failure).__name__}: {failure}")
+        if left_out and error is None:
+            self._verdict = Verdict(StepStatus.SKIPPED, "done before, and observed to hold still")
+            self.observed = self._found
         observed = self._evidence()
-        early = self._verdict if error is None and self._stands() else None
+        early = self._verdict if error is None else None
         verdict = early or judge(observed, self._expect, error=error, dry_run=self.dry_run)
         if self.dry_run and error is None:
-            verdict = Verdict(StepStatus.PLANNED, verdict.reason)
+            now = judge(observed, self._expect)
+            unmet = self._expect is not None and now.status is not StepStatus.DONE
+            verdict = Verdict(StepStatus.PLANNED, f"it does not hold now: {now.reason}" if unmet else "")
         self.status, self.reason = verdict.status, verdict.reason
         self._journal.note(
             Kind.STEP_ENDED,
@@ -179,15 +185,17 @@ class Step:
             reason=self.reason,
         )
 
-    def _stands(self) -> bool:
-        """Whether a verdict given early stands: what holds still was not skipped if its body ran all the same."""
-        return self._needed or (self._asked and self.observed is None)
+    def _look_again(self, observe: Callable[[], Any]) -> Any:
+        try:
+            return observe()
+        except Exception as failure:
+            error = UnknownOutcomeError(
+                f"Whether step {self.name!r}, done before, still holds could not be observed: "
+                f"{type(failure).__name__}: {failure}.",
+                changed="It was not done again.",
+            )
+            self.end(error)
+            raise error from failure
 
     def _evidence(self) -> Any:
-        if self.observed is not None:
-            return self.observed
-        if not self.collected:
-            return None
-        if set(self.collected) == {"checked_again"}:
-            return self.collected["checked_again"] if self._asked else None
-        return {key: value for key, value in self.collected.items() if key != "checked_again"}
+        return self.observed if self.observed is not None else (self.collected or None)
