@@ -98,7 +98,8 @@ def run_pipeline(
     with contextlib.ExitStack() as stack:
         butler, collections, is_new = _open(stack, str(repository), tuple(inputs), output_run)
         order = WorkOrder(str(repository), collections, output_run, is_new)
-        pool = stack.enter_context(WorkerPool(order, processes) if processes > 1 else LocalWorker(order))
+        pool: Workers = WorkerPool(order, processes) if processes > 1 else LocalWorker(order)
+        stack.enter_context(pool)
         plan = _make_plan(butler, str(pipeline or NIGHT_PIPELINE), data_query, order)
         outcomes = _execute(plan, pool, progress)
     return ProcessingReport(
