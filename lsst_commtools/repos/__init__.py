@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lsst_commtools.repos.audit import audit_gen2, find_teststand_paths
-    from lsst_commtools.repos.chain import find_in_chain, resolve_chain
-    from lsst_commtools.repos.check import CheckLine, Verdict
+    from lsst_commtools.repos.chain import find_in_chain, read_link, resolve_chain
+    from lsst_commtools.repos.check import CheckLine, Verdict, newest_image_hours
     from lsst_commtools.repos.convert import ConversionAction, ConversionItem, plan_conversion
     from lsst_commtools.repos.facade import Holdings, Repositories
     from lsst_commtools.repos.gen2 import Gen2Repository
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "audit": ("audit_gen2", "find_teststand_paths"),
-    "chain": ("find_in_chain", "resolve_chain"),
-    "check": ("CheckLine", "Verdict"),
+    "chain": ("find_in_chain", "read_link", "resolve_chain"),
+    "check": ("CheckLine", "Verdict", "newest_image_hours"),
     "convert": ("ConversionAction", "ConversionItem", "plan_conversion"),
     "facade": ("Holdings", "Repositories"),
     "gen2": ("Gen2Repository",),
@@ -87,9 +87,11 @@ __all__ = [
     "find_teststand_paths",
     "last_repoint",
     "make_linked_repository",
+    "newest_image_hours",
     "plan_conversion",
     "plan_repoint",
     "plan_retirement",
+    "read_link",
     "repoint",
     "resolve_chain",
     "retire",

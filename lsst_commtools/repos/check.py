@@ -16,7 +16,7 @@ from lsst_commtools.repos.tree import list_tree
 from lsst_commtools.repos.values import Repository
 from lsst_commtools.site.repos import RepositorySection
 
-__all__ = ["CheckLine", "Verdict", "check_repository"]
+__all__ = ["CheckLine", "Verdict", "check_repository", "newest_image_hours"]
 
 
 class Verdict(enum.Enum):
@@ -159,6 +159,26 @@ def _fresh(
     if settings.max_age_hours is not None and age_hours > settings.max_age_hours:
         return "fresh", Verdict.BAD, f"{seen}, {settings.max_age_hours:g} h are allowed."
     return "fresh", Verdict.GOOD, f"{seen}."
+
+
+def newest_image_hours(folder: str | os.PathLike[str], now_utc: dt.datetime | None = None) -> float | None:
+    """Give the age of the newest raw file below a folder.
+
+    Parameters
+    ----------
+    folder
+        Where to look, at every depth.
+    now_utc
+        Time at which it is judged, with time zone; now by default.
+
+    Returns
+    -------
+    float or None
+        Hours since it came; None if there is none.
+    """
+    now = now_utc or dt.datetime.now(dt.UTC)
+    times = [os.lstat(path).st_mtime for path in list_tree(os.fspath(folder)).files]
+    return (now.timestamp() - max(times)) / 3600 if times else None
 
 
 def _newest(repository: Repository) -> tuple[float | None, float | None]:
