@@ -54,7 +54,7 @@ def command() -> None:
 @click.pass_obj
 def parse_command(context: Context, tags: tuple[str, ...], aliases: tuple[str, ...]) -> int:
     """Say what each TAG means."""
-    from lsst_commtools.images.tags import parse_tag
+    from lsst_commtools.images.grammar import parse_tag
 
     known = {*context.site.images.aliases, *aliases}
     parsed = [parse_tag(_readable(tag), known) for tag in tags]
@@ -68,7 +68,8 @@ def parse_command(context: Context, tags: tuple[str, ...], aliases: tuple[str, .
 @click.pass_obj
 def sort_command(context: Context, aliases: tuple[str, ...]) -> int:
     """Sort the tags on standard input, one a line: grouped as in the menu, newest first."""
-    from lsst_commtools.images.tags import parse_tag, sort_tags
+    from lsst_commtools.images.grammar import parse_tag
+    from lsst_commtools.images.tags import sort_tags
 
     known = {*context.site.images.aliases, *aliases}
     tags = [t.tag for t in sort_tags(parse_tag(tag, known) for tag in _lines())]

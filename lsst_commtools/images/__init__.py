@@ -17,21 +17,17 @@ if TYPE_CHECKING:
         run_matrix,
     )
     from lsst_commtools.images.filters import filter_tags
+    from lsst_commtools.images.grammar import parse_tag
     from lsst_commtools.images.lab import LabImages
-    from lsst_commtools.images.layers import (
-        ImageContents,
-        PackageRequest,
-        diff_contents,
-        read_contents,
-        read_requests,
-    )
+    from lsst_commtools.images.layers import ImageContents, diff_contents, read_contents
     from lsst_commtools.images.listing import Image, Listing, read_listing
     from lsst_commtools.images.menu import MenuRow, make_menu
+    from lsst_commtools.images.packages import PackageRequest, read_requests
     from lsst_commtools.images.phalanx import read_policy
     from lsst_commtools.images.registry import Registry
     from lsst_commtools.images.spellings import Spelling, convert_release
     from lsst_commtools.images.store import SqlApprovals
-    from lsst_commtools.images.tags import ImageTag, ImageType, Version, format_tag, parse_tag, sort_tags
+    from lsst_commtools.images.tags import ImageTag, ImageType, Version, format_tag, sort_tags
 
 _HOMES = {
     "Approval": "approvals",
@@ -49,7 +45,7 @@ _HOMES = {
     "LabImages": "lab",
     "Listing": "listing",
     "MenuRow": "menu",
-    "PackageRequest": "layers",
+    "PackageRequest": "packages",
     "Registry": "registry",
     "Spelling": "spellings",
     "SqlApprovals": "store",
@@ -63,12 +59,12 @@ _HOMES = {
     "judge_builds": "builds",
     "judge_use": "compat",
     "make_menu": "menu",
-    "parse_tag": "tags",
+    "parse_tag": "grammar",
     "read_builds": "builds",
     "read_contents": "layers",
     "read_listing": "listing",
     "read_policy": "phalanx",
-    "read_requests": "layers",
+    "read_requests": "packages",
     "run_matrix": "compat",
     "sort_tags": "tags",
 }

@@ -11,9 +11,10 @@ import enum
 from dataclasses import dataclass
 
 from lsst_commtools.images.approvals import Approval, ConfigurationState, approvals_of, is_approved, state_of
+from lsst_commtools.images.grammar import parse_tag
 from lsst_commtools.images.listing import Image, Listing
 from lsst_commtools.images.menu import cycle_reason, make_menu, recommended_image
-from lsst_commtools.images.tags import ImageType, parse_tag
+from lsst_commtools.images.tags import ImageType
 from lsst_commtools.site.images import ImagesSection
 
 __all__ = [

@@ -27,10 +27,11 @@ from lsst_commtools.images.checks import (
     check_policy,
     current_state,
 )
+from lsst_commtools.images.grammar import parse_tag
 from lsst_commtools.images.listing import Image, Listing, read_listing, sample_listing
 from lsst_commtools.images.menu import MenuRow, make_menu, recommended_image
 from lsst_commtools.images.registry import Registry
-from lsst_commtools.images.tags import ImageTag, ImageType, parse_tag, sort_tags
+from lsst_commtools.images.tags import ImageTag, ImageType, sort_tags
 from lsst_commtools.site import commtools_home
 
 if TYPE_CHECKING:

@@ -6,33 +6,23 @@ machinery of the lab. Each package belongs to one layer, so that service machine
 
 from __future__ import annotations
 
-import datetime as dt
 import enum
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import yaml
-from pydantic import TypeAdapter, ValidationError
 
 from lsst_commtools.errors import NotFoundError, TableError
 
 __all__ = [
     "ContentsDiff",
-    "CycleContents",
     "ImageContents",
     "LayerName",
     "PackageChange",
-    "PackageRequest",
-    "check_cycle_step",
     "check_layers",
-    "check_requests",
     "diff_contents",
-    "parse_cycle_env",
     "read_contents",
-    "read_requests",
 ]
 
 
@@ -137,49 +127,6 @@ class ContentsDiff:
         }
 
 
-@dataclass(frozen=True)
-class PackageRequest:
-    """Somebody's wish for a package.
-
-    Parameters
-    ----------
-    package
-        The package.
-    who, why
-        Who asked for it, and what for.
-    when
-        Day of the request.
-    test
-        Test that shows it to work; empty where there is none.
-    approved_by
-        Who decided for it; empty while nobody has.
-    """
-
-    package: str
-    who: str
-    why: str
-    when: dt.date
-    test: str = ""
-    approved_by: str = ""
-
-
-@dataclass(frozen=True)
-class CycleContents:
-    """What T&S sanctioned in one cycle (``ts_cycle_build`` ``cycle/cycle.env``).
-
-    Parameters
-    ----------
-    cycle, revision
-        Number of the cycle and of its build.
-    versions
-        All other settings: ``stack``, ``ts_xml`` and so on.
-    """
-
-    cycle: int
-    revision: int
-    versions: Mapping[str, str]
-
-
 def read_contents(path: Path | str) -> ImageContents:
     """Read the contents of an image.
 
@@ -236,41 +183,6 @@ def _packages(packages: Any, label: str) -> dict[str, str]:
     raise TableError(f"A layer of {label!r} is no list of packages.")
 
 
-def read_requests(path: Path | str) -> list[PackageRequest]:
-    """Read requests for packages.
-
-    Parameters
-    ----------
-    path
-        YAML: a list of tables with ``package``, ``who``, ``why``, ``when`` (a date), and, where there are any,
-        ``test`` and ``approved_by``.
-
-    Returns
-    -------
-    list of PackageRequest
-        The requests.
-
-    Raises
-    ------
-    NotFoundError
-        If there is no such file.
-    TableError
-        If it is of another form.
-    """
-    try:
-        document = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise NotFoundError(f"There are no requests {str(path)!r}.") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError):
-        raise TableError(f"The requests {str(path)!r} are not YAML.") from None
-    try:
-        return TypeAdapter(list[PackageRequest]).validate_python(document or [])
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the top level"
-        raise TableError(f"The requests {str(path)!r} cannot be used: {where}: {first['msg']}.") from None
-
-
 def diff_contents(old: ImageContents, new: ImageContents) -> ContentsDiff:
     """Say what changed between two images.
 
@@ -323,102 +235,3 @@ def check_layers(contents: ImageContents) -> list[str]:
     if homes.get("python", [LayerName.STACK])[0] is not LayerName.STACK:
         problems.append("Python does not come from the stack.")
     return problems
-
-
-def check_requests(
-    contents: ImageContents, requests: Collection[PackageRequest], tests: Collection[str]
-) -> list[str]:
-    """Check that each third-party package was asked for, decided on, and is tested.
-
-    Parameters
-    ----------
-    contents
-        Contents of an image.
-    requests
-        Requests for packages.
-    tests
-        Names of the tests that there are.
-
-    Returns
-    -------
-    list of str
-        A sentence for each package that nobody asked for, that lies in another layer, that was not decided on, or
-        that has no test; and for each approved request that the image does not hold.
-    """
-    by_package = {request.package: request for request in requests}
-    held = contents.packages
-    problems = [
-        f"Nobody asked for the third-party package {name}."
-        for name in sorted(contents.layers.get(LayerName.THIRD_PARTY, {}))
-        if name not in by_package
-    ]
-    for name, request in sorted(by_package.items()):
-        layer = held[name][0] if name in held else None
-        if layer is None and request.approved_by:
-            problems.append(f"{name}, which {request.who} asked for, is not in the image.")
-        elif layer is not None and not request.approved_by:
-            problems.append(f"{name} is in the image, but nobody decided on the request of {request.who}.")
-        if layer is LayerName.LAB:
-            problems.append(
-                f"{name} was asked for by {request.who}, but lies among the machinery of the lab."
-            )
-        if layer is not None and request.test not in tests:
-            problems.append(f"No test shows that {name} works, which {request.who} asked for.")
-    return problems
-
-
-def parse_cycle_env(text: str) -> CycleContents:
-    """Read a ``cycle.env``.
-
-    Parameters
-    ----------
-    text
-        Lines ``NAME=VALUE``; comments begin with ``#``.
-
-    Returns
-    -------
-    CycleContents
-        What the cycle holds.
-
-    Raises
-    ------
-    TableError
-        If CYCLE (``c0044``) or rev (``.007``) is missing or malformed.
-    """
-    values: dict[str, str] = {}
-    for line in text.splitlines():
-        name, separator, value = line.partition("#")[0].strip().removeprefix("export ").partition("=")
-        if separator:
-            values[name.strip()] = value.strip().strip("\"'")
-    cycle, revision = values.pop("CYCLE", ""), values.pop("rev", "")
-    if not (cycle[:1] == "c" and cycle[1:].isdecimal() and revision[:1] == "." and revision[1:].isdecimal()):
-        raise TableError(f"The cycle {cycle!r} or its revision {revision!r} cannot be read.")
-    return CycleContents(int(cycle[1:]), int(revision[1:]), values)
-
-
-def check_cycle_step(old: CycleContents, new: CycleContents, core: Collection[str]) -> list[str]:
-    """Check that a change of a cycle is numbered as the rule asks.
-
-    Parameters
-    ----------
-    old, new
-        Contents before and after.
-    core
-        Packages whose change makes a new cycle, such as ``ts_xml``.
-
-    Returns
-    -------
-    list of str
-        Sentences; empty where a core change made a new cycle with revision 0, and any other change one revision more.
-    """
-    names = sorted(old.versions.keys() | new.versions.keys())
-    changed = [name for name in names if old.versions.get(name) != new.versions.get(name)]
-    core_changed = [name for name in changed if name in core]
-    step = (new.cycle - old.cycle, new.revision)
-    if core_changed and step != (1, 0):
-        return [f"{', '.join(core_changed)} changed, so that c{old.cycle + 1:04d}.000 is due."]
-    if not core_changed and changed and (new.cycle, new.revision) != (old.cycle, old.revision + 1):
-        return [f"{', '.join(changed)} changed, so that c{old.cycle:04d}.{old.revision + 1:03d} is due."]
-    if not changed and (new.cycle, new.revision) != (old.cycle, old.revision):
-        return ["The number changed, but nothing in the cycle did."]
-    return []

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from lsst_commtools.errors import NotFoundError, TableError
-from lsst_commtools.images.tags import MENU_ORDER, ImageTag, ImageType, parse_tag, sort_tags
+from lsst_commtools.images.grammar import parse_tag
+from lsst_commtools.images.tags import MENU_ORDER, ImageTag, ImageType, sort_tags
 
 __all__ = ["Image", "Listing", "parse_listing", "read_listing", "sample_listing"]
 

@@ -19,7 +19,8 @@ import enum
 import re
 
 from lsst_commtools.errors import IdentifierError
-from lsst_commtools.images.tags import ImageType, parse_tag
+from lsst_commtools.images.grammar import parse_tag
+from lsst_commtools.images.tags import ImageType
 
 __all__ = ["Spelling", "convert_release", "spelling_of"]
 

@@ -9,7 +9,9 @@ import pytest
 
 from lsst_commtools.errors import NotFoundError, TableError
 from lsst_commtools.images import ImageContents, PackageRequest, diff_contents, read_contents, read_requests
-from lsst_commtools.images.layers import LayerName, check_cycle_step, check_requests, parse_cycle_env
+from lsst_commtools.images.cycles import check_cycle_step, parse_cycle_env
+from lsst_commtools.images.layers import LayerName
+from lsst_commtools.images.packages import check_requests
 
 OLD = {
     "image": "w_2026_22_c0044.006",

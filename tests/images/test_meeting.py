@@ -29,7 +29,8 @@ from lsst_commtools.images import (
 )
 from lsst_commtools.images.builds import Build
 from lsst_commtools.images.compat import judge_use
-from lsst_commtools.images.layers import LayerName, check_layers, check_requests
+from lsst_commtools.images.layers import LayerName, check_layers
+from lsst_commtools.images.packages import check_requests
 from lsst_commtools.site import Site
 from lsst_commtools.site.images import BuildsSection, CompatSection, ImagesSection
 
