@@ -302,10 +302,12 @@ class ScriptQueue:
     def pause(self) -> None:
         """Let the queue take no more scripts; the current one goes on."""
         self._command("pause", {})
+        self._see(running=False)
 
     def resume(self) -> None:
         """Let the queue take scripts again; a failed current script goes to the finished ones."""
         self._command("resume", {})
+        self._see(running=True)
 
     def stop(self, index: int) -> None:
         """Stop a script; one that still waits is taken off the queue without a trace.
@@ -321,6 +323,14 @@ class ScriptQueue:
     def _command(self, command: str, parameters: Mapping[str, Any]) -> None:
         self._love.check_command(self._csc, command, parameters)
         self._love.command(self._csc, command, parameters)
+
+    def _see(self, *, running: bool) -> None:
+        self._love.follow_queue(self.index)
+        if not self._love.board.wait(lambda: self._runs() is running, self._observe_s):
+            raise UnknownOutcomeError(
+                f"{self._csc} was not seen to {'run' if running else 'pause'} within {self._observe_s:g} s.",
+                advice="Look at the queue in LOVE; a script that failed may have paused it again.",
+            )
 
     def _seen(self) -> QueueState | None:
         board = self._love.board
@@ -387,7 +397,7 @@ class ScriptQueue:
         except CommtoolsError as error:
             _LOG.warning("%s could not be resumed: %s", self._csc, error)
             return False
-        return self._love.board.wait(self._runs, self._observe_s)
+        return True
 
     def _blocked(self, state: QueueState) -> str:
         failed = [

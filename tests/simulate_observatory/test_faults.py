@@ -1,3 +1,5 @@
+import os
+
 import pytest
 import requests
 
@@ -37,7 +39,7 @@ def test_the_cast_has_what_everybody_needs_and_grows():
 def test_actions_that_cannot_be_understood(simulated):
     with pytest.raises(InputError, match="no action"):
         simulated.call(act, simulated.observatory, {"do": "nonsense"})
-    for action in set(ACTIONS) - {"heal", "cut-websockets", "silence-producer", "expire-tokens"}:
+    for action in set(ACTIONS) - {"heal", "cut-websockets", "silence-producer", "expire-tokens", "stop"}:
         with pytest.raises(InputError):
             simulated.call(act, simulated.observatory, {"do": action})
 
@@ -69,6 +71,11 @@ def test_a_state_file_of_a_simulator_that_is_gone_or_of_nobody():
     file.parent.mkdir(parents=True)
     file.write_text('{"pid": 999999999, "started_at": "", "services": {}}')
     assert read_stand_ins() is None
+    file.write_text(
+        f'{{"pid": {os.getpid()}, "started_at": "", "services": {{"admin": {{"url": "http://127.0.0.1:9"}}}}}}'
+    )
+    assert stop_simulator() is None  # the number belongs to another process now, which is left alone
+    assert not file.exists()
     file.write_text("{}")
     with pytest.raises(SiteError, match="does not say"):
         read_stand_ins()

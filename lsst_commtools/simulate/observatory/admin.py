@@ -95,6 +95,10 @@ def _pause(observatory: Observatory, told: Mapping[str, Any]) -> None:
     observatory.queues[int(told["queue"])].pause()
 
 
+def _stop(observatory: Observatory, _: Mapping[str, Any]) -> None:
+    observatory.stop_wanted.set()
+
+
 ACTIONS: dict[str, Callable[[Observatory, Mapping[str, Any]], None]] = {
     "kill": _kill,
     "start": _start,
@@ -108,6 +112,7 @@ ACTIONS: dict[str, Callable[[Observatory, Mapping[str, Any]], None]] = {
     "expire-tokens": _expire,
     "permit": _permit,
     "pause-queue": _pause,
+    "stop": _stop,
 }
 """What the observatory can be told to do."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -14,7 +12,7 @@ import requests
 
 from lsst_commtools.errors import RefusedError, RejectedError, ServiceTimeoutError, UnreachableError
 from lsst_commtools.site.home import commtools_home
-from lsst_commtools.site.stand_ins import StandIns, read_stand_ins, stand_in
+from lsst_commtools.site.stand_ins import StandIns, read_stand_ins, stand_in, stand_ins_file
 
 __all__ = ["simulator_act", "simulator_truth", "start_simulator", "stop_simulator"]
 
@@ -44,7 +42,7 @@ def start_simulator(*, speed: float = 1.0, cscs: int = 0) -> StandIns:
     ServiceTimeoutError
         If it does not come up.
     """
-    if (running := read_stand_ins()) is not None:
+    if (running := _running()) is not None:
         raise RefusedError(
             f"The simulated observatory is running already (process {running.pid}).",
             advice="Use it, or stop it with `commtools sim down`.",
@@ -85,10 +83,10 @@ def stop_simulator() -> int | None:
     int or None
         Its process, or None if none was running.
     """
-    running = read_stand_ins()
+    running = _running()
     if running is None:
         return None
-    os.kill(running.pid, signal.SIGTERM)
+    simulator_act("stop")
     deadline_s = time.monotonic() + _STOP_S
     while time.monotonic() < deadline_s:
         if read_stand_ins() is None:
@@ -97,6 +95,19 @@ def stop_simulator() -> int | None:
     raise ServiceTimeoutError(
         f"The simulated observatory (process {running.pid}) does not stop.", advice="Kill it."
     )
+
+
+def _running() -> StandIns | None:
+    """Find the simulator, if it answers: its process number may be another's by now."""
+    running = read_stand_ins()
+    if running is None:
+        return None
+    try:
+        simulator_truth()
+    except (UnreachableError, RejectedError):
+        stand_ins_file().unlink(missing_ok=True)
+        return None
+    return running
 
 
 def simulator_truth() -> dict[str, Any]:
@@ -144,7 +155,7 @@ def _ask(method: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
         ) from None
     if answer.status_code != requests.codes.ok:
         raise RejectedError(
-            f"The simulated observatory refuses: {answer.json().get('error', answer.status_code)}"
+            f"The simulated observatory refuses (HTTP {answer.status_code}): {answer.text[:300]}"
         )
     document: dict[str, Any] = answer.json()
     return document

@@ -106,6 +106,7 @@ class Observatory:
             for name, state in cast.items()
         }
         self.queues: dict[int, SimulatedScriptQueue] = {}
+        self.stop_wanted = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def begin(self) -> None:

@@ -116,14 +116,13 @@ def running_observatory(
         The observatory, until the context ends.
     """
     ready: Future[RunningObservatory] = Future()
-    stop = asyncio.Event()
 
     async def serve() -> None:
         observatory = Observatory(pace, cast)
         services, servers = _serve(observatory)
         await observatory.begin()
         ready.set_result(RunningObservatory(observatory, services, asyncio.get_running_loop()))
-        await stop.wait()
+        await observatory.stop_wanted.wait()
         await _close(observatory, servers)
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()), name="simulated-observatory", daemon=True)
@@ -132,7 +131,7 @@ def running_observatory(
     try:
         yield running
     finally:
-        running.loop.call_soon_threadsafe(stop.set)
+        running.loop.call_soon_threadsafe(running.observatory.stop_wanted.set)
         thread.join(timeout=10.0)
 
 
@@ -151,13 +150,13 @@ async def _run(speed: float, cscs: int) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     told = StandIns(pid=os.getpid(), started_at=dt.datetime.now(dt.UTC).isoformat(), services=services)
     part = file.with_suffix(".part")
+    part.unlink(missing_ok=True)
     part.touch(mode=0o600)
     part.write_text(told.model_dump_json(indent=2))
     part.replace(file)
-    stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await stop.wait()
+        asyncio.get_running_loop().add_signal_handler(number, observatory.stop_wanted.set)
+    await observatory.stop_wanted.wait()
     file.unlink(missing_ok=True)
     await _close(observatory, servers)
 
