@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lsst_commtools.images.layers import ImageContents, diff_contents, read_contents
     from lsst_commtools.images.listing import Image, Listing, read_listing
     from lsst_commtools.images.menu import MenuRow, make_menu
-    from lsst_commtools.images.packages import PackageRequest, read_requests
+    from lsst_commtools.images.packages import PackageRequest, check_requests, read_requests
     from lsst_commtools.images.phalanx import read_policy
     from lsst_commtools.images.registry import Registry
     from lsst_commtools.images.spellings import Spelling, convert_release
@@ -50,6 +50,7 @@ _HOMES = {
     "Spelling": "spellings",
     "SqlApprovals": "store",
     "Version": "tags",
+    "check_requests": "packages",
     "convert_release": "spellings",
     "current_state": "checks",
     "diff_contents": "layers",
@@ -90,6 +91,7 @@ __all__ = [
     "Spelling",
     "SqlApprovals",
     "Version",
+    "check_requests",
     "convert_release",
     "current_state",
     "diff_contents",
