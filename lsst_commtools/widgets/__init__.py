@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lsst_commtools.widgets.csc import CscPanel
+    from lsst_commtools.widgets.procedures import ParameterForm, SignPanel
     from lsst_commtools.widgets.repos import RepositoryBrowser
 
-__all__ = ["CscPanel", "RepositoryBrowser"]
+__all__ = ["CscPanel", "ParameterForm", "RepositoryBrowser", "SignPanel"]
 
-_HOMES = {"CscPanel": "csc", "RepositoryBrowser": "repos"}
+_HOMES = {"CscPanel": "csc", "ParameterForm": "procedures", "RepositoryBrowser": "repos", "SignPanel": "procedures"}
 
 
 def __getattr__(name: str) -> Any:
