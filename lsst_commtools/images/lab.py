@@ -346,12 +346,12 @@ class LabImages:
             digests[tag] = registry.verified_digest(tag)
             if tag in self.policy.aliases:
                 unresolved.add(digests[tag])
-        shown = {
+        shown = [
             row.image.tag.tag
             for row in make_menu(self.policy, plain, dt.datetime.now(dt.UTC))
             if row.shown and row.image.tag.tag not in wanted
-        }
-        for tag in sorted(shown):
+        ]
+        for tag in shown[:MAX_DIGESTS]:
             digests[tag] = registry.digest(tag)
         builds = [t for t in plain.tags if t.type not in (ImageType.ALIAS, ImageType.UNKNOWN)]
         unresolved -= {digests[t.tag] for t in builds}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lsst_commtools.releases.board import Releases
-    from lsst_commtools.releases.evidence import EvidenceRun, EvidenceSource, Readiness, Status, Verdict
+    from lsst_commtools.releases.evidence import EvidenceRun, Readiness, Status, Verdict
     from lsst_commtools.releases.model import Anomaly, Entry, ReleaseModel, SourceModel
     from lsst_commtools.releases.shipped import read_model, shipped_model
     from lsst_commtools.releases.table_parser import parse_table
@@ -17,7 +17,6 @@ _HOMES = {
     "Anomaly": "model",
     "Entry": "model",
     "EvidenceRun": "evidence",
-    "EvidenceSource": "evidence",
     "Readiness": "evidence",
     "ReleaseModel": "model",
     "Releases": "board",
@@ -34,7 +33,6 @@ __all__ = [
     "Anomaly",
     "Entry",
     "EvidenceRun",
-    "EvidenceSource",
     "Readiness",
     "ReleaseModel",
     "Releases",

@@ -36,7 +36,7 @@ class Releases:
     model
         Milestones and features; by default the site's documents, or those that come with the package.
     runs
-        Runs that name what they verify (see `EvidenceSource`).
+        Runs that name what they verify.
     image_changed_utc
         When the image in use last changed; evidence from before is stale.
     """

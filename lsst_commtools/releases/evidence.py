@@ -10,12 +10,12 @@ import datetime as dt
 import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from lsst_commtools.releases.graph import disagreements
 from lsst_commtools.releases.model import ReleaseModel, SourceModel
 
-__all__ = ["EvidenceRun", "EvidenceSource", "Readiness", "Status", "Verdict"]
+__all__ = ["EvidenceRun", "Readiness", "Status", "Verdict"]
 
 
 class Verdict(enum.Enum):
@@ -85,19 +85,6 @@ class EvidenceRun:
             "notebook": self.notebook,
             "explanation": self.explanation,
         }
-
-
-class EvidenceSource(Protocol):
-    """Where runs are found, such as the ledger of procedures."""
-
-    def runs(self) -> Iterable[EvidenceRun]:
-        """Give the runs that name what they verify.
-
-        Returns
-        -------
-        iterable of EvidenceRun
-            In any order.
-        """
 
 
 class Readiness:

@@ -21,7 +21,7 @@ TABLE = "table"
 
 ID_PATTERN = r"[A-Z][A-Za-z&]*(?:-[A-Za-z0-9]+)+"
 _MILESTONE_NUMBER = re.compile(r"(?:LDM-503-)?0*([0-9]+[a-z]?)", re.IGNORECASE)
-_MILESTONE_ID = re.compile(r"(?:LDM-503|LSST)-[0-9]+[a-z]?|DM-STAFF")
+_MILESTONE_ID = re.compile(r"(?:LDM-503|LSST)-[0-9A-Za-z]+|DM-STAFF")
 
 
 @dataclass(frozen=True)
@@ -294,10 +294,10 @@ class ReleaseModel:
         NotFoundError
             If no source tells of it.
         """
-        wanted = normalize_id(text)
+        wanted = normalize_id(text).upper()
         named = {i for s in self.sources for e in s.entries for i in (e.id, *e.requires)}
         for known in sorted(named):
-            if known.upper() == wanted.upper():
+            if wanted in (known.upper(), normalize_id(known).upper()):
                 return known
         raise NotFoundError(
             f"No source tells of {text!r}.", advice="'commtools releases list' shows milestones and features."

@@ -13,7 +13,9 @@ from lsst_commtools.releases.model import ID_PATTERN, TEXT, Anomaly, Entry, Sour
 
 __all__ = ["parse_text"]
 
-_HEADING = re.compile(r"(?:[0-9]+(?:\.[0-9]+)*\.?\s+)?(LDM-503-[0-9]+[a-z]?)\s*:\s*(.*)")
+_HEADING = re.compile(r"(?:[0-9]+(?:\.[0-9]+)*\.?\s+)?(LDM-503-[0-9A-Za-z]+)\s*:\s*(.*)")
+_HEADING_WITHOUT_COLON = re.compile(r"[0-9]+(?:\.[0-9]+)+\.?\s+(LDM-503-[0-9A-Za-z]+)\b[\s.-]*(.*)")
+_ID_IN_TITLE = re.compile(r"\((?:DM-[A-Z]+|LDM-503)-[0-9]+[a-z]?\)")
 _SECTION = re.compile(r"[0-9]+(?:\.[0-9]+)*\.?\s+[A-Z][^:()]{2,80}")
 _BULLET = re.compile(r"[-*\u2022\u2013]\s*(.*)")
 _ENTRY_END = re.compile(rf"(.*?)\s*\(\s*({ID_PATTERN})\s*\)\s*\.?")
@@ -51,6 +53,8 @@ class _Reader:
         if not text:
             return
         heading = _HEADING.fullmatch(text)
+        if heading is None and (heading := _HEADING_WITHOUT_COLON.fullmatch(text)) is not None:
+            self.note(number, "no-colon", f"The heading of {heading[1]} has no colon.", text)
         if heading is not None:
             self.heading(number, heading[1], heading[2])
         elif self.milestone is not None and _PAGE_HEADER.fullmatch(text):
@@ -104,6 +108,8 @@ class _Reader:
             self.note(number, "no-bullet", f"{entry_id} has no bullet.", f"{title} ({entry_id})")
         if not title:
             self.note(number, "no-title", f"{entry_id} has no title.")
+        if _ID_IN_TITLE.search(title):
+            self.note(number, "two-ids", f"Another id stands in the title of {entry_id}.", title)
         owner = self.milestones[self.milestone]
         if entry_id in owner.requires:
             self.note(number, "entry-twice", f"{entry_id} stands twice under {self.milestone}.")
@@ -185,8 +191,10 @@ def _check_required(reader: _Reader) -> None:
 def _check_order(reader: _Reader) -> None:
     previous: tuple[int, str] = (0, "")
     for milestone in reader.milestones.values():
-        digits = re.sub(r"[^0-9]", "", milestone.id.rpartition("-")[2])
-        label = (int(digits[:9] or 0), milestone.id[-1] if milestone.id[-1].isalpha() else "")
+        number = re.fullmatch(r"([0-9]{1,9})([A-Za-z]?)", milestone.id.rpartition("-")[2])
+        if number is None:
+            continue
+        label = (int(number[1]), number[2])
         if label < previous:
             message = f"{milestone.id} stands behind a later number."
             reader.note(milestone.lines[0], "out-of-order", message)

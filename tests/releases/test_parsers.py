@@ -61,6 +61,8 @@ def test_anomalies_of_the_text(release_text):
         (("3.4 LDM-503-5: Validation", "3.4 LDM-503-1: Platform again"), "milestone-twice"),
         (("3.4 LDM-503-5: Validation", "3.4 LDM-503-5:"), "no-title"),
         (("- (DM-SUIT-12)", "- Something (DM-SUIT-"), "no-id"),
+        (("3.4 LDM-503-5: Validation", "3.4 LDM-503-5 Validation"), "no-colon"),
+        (("- (DM-SUIT-12)", "- One (DM-SUIT-11) - Two (DM-SUIT-12)"), "two-ids"),
         (("- a bullet of the introduction", "- a feature (DM-AP-99)"), "outside"),
     ],
 )
@@ -68,6 +70,13 @@ def test_each_kind_of_anomaly_is_found(release_text, change, kind):
     assert change[0] in release_text
     source = parse_text(release_text.replace(*change))
     assert kind in {a.kind for a in source.anomalies}
+
+
+@pytest.mark.parametrize("label", ["LDM-503-5a", "LDM-503-05", "LDM-503-RSPa", "LDM-503-18q", "LDM-503-NET"])
+def test_labels_are_kept_as_written(release_text, label):
+    source = parse_text(release_text.replace("LDM-503-5", label))
+    assert source.milestones[-1] == label
+    assert ReleaseModel((source,)).resolve(label.lower()) == label
 
 
 def test_an_entry_may_go_over_several_lines(release_text):
