@@ -114,6 +114,10 @@ def judge_visit(rows: pd.DataFrame, limits: Mapping[str, Limit] = DEFAULT_LIMITS
         Never good if a detector is missing or a required figure could not be measured.
     """
     values = {name: _median(rows[name]) for name in _MEDIANS}
+    # One detector knows its own scale less well than the whole field does, where enough of them were solved.
+    field_scale = _median(rows["field_pixel_scale_arcsec"])
+    if np.isfinite(field_scale):
+        values["pixel_scale_arcsec"] = field_scale
     values["n_matched"] = float(rows["n_matched"].sum())
     values["pointing_offset_arcsec"] = float(
         np.hypot(values["pointing_offset_ra_arcsec"], values["pointing_offset_dec_arcsec"])

@@ -133,6 +133,9 @@ def _open(
                 f"{output_run} is not a RUN collection.", advice="Give the name of a run or a new one."
             )
         is_new = not butler.query_all_datasets(output_run, find_first=False, limit=1)
+    # In a transaction: the Butler writes a run in two rows, and a kill between them would make it unusable.
+    with butler.transaction():
+        butler.collections.register(output_run)
     return stack.enter_context(butler.clone(collections=collections, run=output_run)), collections, is_new
 
 

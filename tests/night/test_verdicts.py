@@ -21,7 +21,13 @@ def test_good_night_is_good(night_summaries):
     assert first["wcs"]["n_matched"] == 9 * 150
     assert first["wcs"]["pointing_offset_arcsec"] == pytest.approx(5.0)
     assert first["psf"]["fwhm_arcsec"] == pytest.approx(0.804)
+    assert first["wcs"]["pixel_scale_arcsec"] == pytest.approx(0.2)
     assert first["reasons"] == []
+
+
+def test_without_a_field_the_scale_is_that_of_the_detectors(night_summaries):
+    night_summaries["field_pixel_scale_arcsec"] = np.nan
+    assert one(night_summaries).values["pixel_scale_arcsec"] == pytest.approx(0.2001)
 
 
 def test_a_missing_detector_is_named_and_never_good(night_summaries, lose_detector):
