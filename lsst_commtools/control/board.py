@@ -11,6 +11,7 @@ from typing import Any
 
 from lsst_commtools.control.states import SummaryState
 from lsst_commtools.control.values import CscState, Heartbeat, LogMessage, StateSample
+from lsst_commtools.errors import StepError
 from lsst_commtools.ids import CscName
 
 __all__ = ["ALIVE_AGE_S", "LOST_BEATS", "Board"]
@@ -38,6 +39,7 @@ class Board:
         self._logs: dict[CscName, deque[LogMessage]] = defaultdict(lambda: deque(maxlen=_LOG_LENGTH))
         self._streams: dict[tuple[str, int, str], Any] = {}
         self._trouble: Exception | None = None
+        self._abandoned = False
 
     def put_state(self, csc: CscName, sample: StateSample) -> bool:
         """Write down a ``summaryState`` event.
@@ -111,6 +113,29 @@ class Board:
         with self._news:
             self._trouble = trouble
             self._news.notify_all()
+
+    def abandon(self, *, abandoned: bool) -> None:
+        """Have all who wait or want to command give up, because a person has interrupted them; or end that.
+
+        Parameters
+        ----------
+        abandoned
+            Whether they shall.
+        """
+        with self._news:
+            self._abandoned = abandoned
+            self._news.notify_all()
+
+    def check_abandoned(self) -> None:
+        """Raise if a person has interrupted what goes on.
+
+        Raises
+        ------
+        StepError
+            If so.
+        """
+        if self._abandoned:
+            raise StepError("It was interrupted.", changed="No further command was sent.")
 
     def state_sample(self, csc: CscName) -> StateSample | None:
         """Give the newest ``summaryState`` event of a CSC.
@@ -278,6 +303,7 @@ class Board:
         deadline_s = time.monotonic() + timeout_s
         with self._news:
             while not condition():
+                self.check_abandoned()
                 if self._trouble is not None:
                     raise self._trouble
                 left_s = deadline_s - time.monotonic()

@@ -234,9 +234,9 @@ class Control:
         ]
         observe(self._backend, [csc for _, csc, _ in wanted], self._patience.observe_s)
         if via == "queue":
-            change_by_queues(changes, queues, self.queue, self._watcher_lives)
+            change_by_queues(changes, queues, self.queue, self._watcher_lives, self._backend.board)
         else:
-            at_once([change.by_commands for change in changes])
+            at_once([change.by_commands for change in changes], self._backend.board)
         return {name: change.outcome() for (name, _, _), change in zip(wanted, changes, strict=True)}
 
     def wait_for(self, name: str, state: str | SummaryState, timeout_s: float) -> CscState:

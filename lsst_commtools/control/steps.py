@@ -150,6 +150,7 @@ def carry_out(backend: Backend, plan: Plan, patience: Patience) -> None:
     for transition in plan.transitions:
         backend.check_command(plan.csc, transition.command, plan.parameters(transition))
     for transition in plan.transitions:
+        backend.board.check_abandoned()
         _Step(backend, plan, transition, patience).take()
 
 

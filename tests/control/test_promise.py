@@ -32,8 +32,8 @@ def one_change(seed, control, observatory, break_it):
     elif fault == "kill":
         observatory.loop.call_soon_threadsafe(observatory.loop.call_later, later, csc.kill)
     else:
-        tokens = observatory.observatory.users["operator"].tokens
-        observatory.loop.call_soon_threadsafe(observatory.loop.call_later, later, tokens.clear)
+        user = observatory.observatory.users["operator"]
+        observatory.loop.call_soon_threadsafe(observatory.loop.call_later, later, user.expire)
     target = dice.choice(TARGETS)
     outcome = control.set_states({"DIMM:1": target}, via=dice.choice(["direct", "direct", "queue"]))["DIMM:1"]
     return outcome, target, csc

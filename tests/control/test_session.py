@@ -45,7 +45,7 @@ def test_no_login_at_all(login):
 def test_an_expired_token_is_renewed_once_with_the_password(observatory, login):
     session = login()
     first = session.token()
-    observatory.call(lambda: [user.tokens.clear() for user in observatory.observatory.users.values()])
+    observatory.call(lambda: [user.expire() for user in observatory.observatory.users.values()])
     assert "DIMM" in session.get("salinfo/topic-names")
     assert session.token() != first
 
@@ -55,7 +55,7 @@ def test_an_expired_token_without_password_asks_for_another(observatory, login):
     observatory.call(tokens.add, "a" * 40)
     session = login(password=None, user="", token=SecretStr("a" * 40))
     assert session.user == "operator"
-    observatory.call(tokens.clear)
+    observatory.call(observatory.observatory.users["operator"].expire)
     with pytest.raises(AuthenticationError, match="COMMTOOLS_LOVE_TOKEN"):
         session.get("salinfo/topic-names")
 

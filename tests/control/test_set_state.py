@@ -1,4 +1,5 @@
 import datetime as dt
+import signal
 import threading
 import time
 
@@ -183,7 +184,7 @@ def test_without_the_right_to_command_nothing_is_sent(make_control, observatory)
 
 def test_an_expired_token_on_the_way_is_renewed(control, observatory):
     control.state("DIMM:1")
-    observatory.call(lambda: [user.tokens.clear() for user in observatory.observatory.users.values()])
+    observatory.call(lambda: [user.expire() for user in observatory.observatory.users.values()])
     assert control.set_state("DIMM:1", "ENABLED").ok
 
 
@@ -277,3 +278,20 @@ def test_older_log_messages_come_from_the_efd(make_control, csc_site, observator
 def test_a_name_without_its_index(control):
     with pytest.raises(NotFoundError, match="Did you mean DIMM:1 or DIMM:2"):
         control.set_state("DIMM", "ENABLED")
+
+
+def test_an_interrupt_ends_all_changes_and_sends_nothing_more(control, observatory):
+    names = ["DIMM:1", "DIMM:2", "ATDome"]
+    control.states(names)
+    for name in names:
+        observatory.observatory.csc(name).latency_s = 0.3
+    threading.Timer(0.15, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)).start()
+    started_s = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        control.set_states(dict.fromkeys(names, "ENABLED"))
+    assert time.monotonic() - started_s < 1.0
+    time.sleep(0.5)
+    assert {truth(observatory, name) for name in names} == {"DISABLED"}
+    for name in names:
+        observatory.observatory.csc(name).latency_s = 0.01
+    assert all(o.ok for o in control.set_states(dict.fromkeys(names, "ENABLED")).values())

@@ -84,7 +84,7 @@ def _silence(observatory: Observatory, _: Mapping[str, Any]) -> None:
 
 def _expire(observatory: Observatory, _: Mapping[str, Any]) -> None:
     for user in observatory.users.values():
-        user.tokens.clear()
+        user.expire()
 
 
 def _permit(observatory: Observatory, told: Mapping[str, Any]) -> None:

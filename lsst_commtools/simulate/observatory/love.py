@@ -70,7 +70,8 @@ class _Handler(tornado.web.RequestHandler):
             if token in user.tokens:
                 self.user, self.token = (name, user), token
                 return
-        await self.answer(401, {"detail": "Invalid Token"})
+        expired = any(token in user.expired for user in self.observatory.users.values())
+        await self.answer(401, {"detail": "The Token is expired" if expired else "Invalid Token"})
 
     def body(self) -> dict[str, Any]:
         """Read the request's JSON; anything else is an empty object."""

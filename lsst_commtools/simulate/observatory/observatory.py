@@ -75,11 +75,19 @@ class User:
         Whether the user may command.
     tokens
         Tokens that are valid now.
+    expired
+        Tokens that are not valid any more.
     """
 
     password: str
     may_command: bool
     tokens: set[str] = field(default_factory=set)
+    expired: set[str] = field(default_factory=set)
+
+    def expire(self) -> None:
+        """Let all tokens expire."""
+        self.expired |= self.tokens
+        self.tokens.clear()
 
 
 class Observatory:
