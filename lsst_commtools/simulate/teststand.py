@@ -12,7 +12,7 @@ import datetime as dt
 import random
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -23,6 +23,8 @@ from lsst_commtools.ids import ObsId
 
 __all__ = ["IngestFault", "OldIngest", "Teststand", "make_teststand", "write_raw"]
 
+_BLOCK = 2880
+_SEGMENT_ROWS, _SEGMENT_COLUMNS = 12, 4
 AUXTEL_MAPPER = "lsst.obs.lsst.auxTel.AuxTelMapper"
 _COLUMNS = {
     "dayObs": "text", "seqNum": "int", "visit": "int", "detector": "int", "detectorName": "text", "filter": "text",
@@ -58,9 +60,14 @@ class Teststand:
 
 
 def write_raw(
-    path: Path, obs_id: ObsId, *, exposure_s: float = 2.0, target: str = "FLAT", without: Iterable[str] = ()
+    path: Path,
+    obs_id: ObsId,
+    *,
+    exposure_s: float = 2.0,
+    target: str = "FLAT",
+    without: Iterable[str] = (),
 ) -> Path:
-    """Write a tiny raw file: one HDU of 24 x 32 pixels with the keywords that the ingest reads.
+    """Write a tiny raw file: the keywords that an ingest reads, and 16 segments of 12 x 4 pixels.
 
     Parameters
     ----------
@@ -80,20 +87,50 @@ def write_raw(
     pathlib.Path
         The file.
     """
-    start = dt.datetime(2000, 1, 1) + dt.timedelta(seconds=obs_id.seq_num * 30)  # noqa: DTZ001 - TAI
-    day = f"{str(obs_id.day_obs)[:4]}-{str(obs_id.day_obs)[4:6]}-{str(obs_id.day_obs)[6:]}"
-    values: dict[str, object] = {
-        "SIMPLE": True, "BITPIX": 16, "NAXIS": 2, "NAXIS1": 32, "NAXIS2": 24, "INSTRUME": "LATISS",
-        "OBSID": str(obs_id), "CONTRLLR": obs_id.controller, "DAYOBS": str(obs_id.day_obs), "SEQNUM": obs_id.seq_num,
-        "DATE-OBS": f"{day}T{start:%H:%M:%S}.000", "TIMESYS": "TAI", "EXPTIME": exposure_s, "OBJECT": target,
-        "IMGTYPE": "FLAT", "FILTER": "NONE",
-    }  # fmt: skip
-    cards = [_card(key, value) for key, value in values.items() if key not in set(without)]
-    header = ("".join(cards) + "END".ljust(80)).encode()
-    pixels = np.random.default_rng(obs_id.exposure_id).normal(1000, 30, (24, 32)).astype(">i2").tobytes()
+    values = _primary(obs_id, exposure_s, target)
+    left_out = set(without)
+    parts = [_header({key: value for key, value in values.items() if key not in left_out})]
+    rng = np.random.default_rng(obs_id.exposure_id)
+    for row in (1, 0):
+        for column in range(8):
+            pixels = rng.normal(1000, 30, (_SEGMENT_ROWS, _SEGMENT_COLUMNS)).astype(">i4").tobytes()
+            parts += [_header(_segment(row, column)), pixels.ljust(_BLOCK, b"\0")]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(header.ljust(-(-len(header) // 2880) * 2880) + pixels.ljust(2880, b"\0"))
+    path.write_bytes(b"".join(parts))
     return path
+
+
+def _primary(obs_id: ObsId, exposure_s: float, target: str) -> dict[str, object]:
+    day = str(obs_id.day_obs)
+    start = dt.datetime.strptime(day, "%Y%m%d") + dt.timedelta(hours=20, seconds=obs_id.seq_num * 30)  # noqa: DTZ007 - TAI
+    end = start + dt.timedelta(seconds=exposure_s)
+    times = {
+        f"DATE-{key}": f"{time.isoformat()}" for key, time in (("OBS", start), ("BEG", start), ("END", end))
+    }
+    return {
+        "SIMPLE": True, "BITPIX": 8, "NAXIS": 0, "EXTEND": True, "INSTRUME": "LATISS", "TELESCOP": "LSST AuxTelescope",
+        "CAMCODE": obs_id.camera, "CONTRLLR": obs_id.controller, "OBSID": str(obs_id), "GROUPID": str(obs_id),
+        "DAYOBS": day, "SEQNUM": obs_id.seq_num, "TIMESYS": "TAI", **times, "EXPTIME": exposure_s,
+        "DARKTIME": exposure_s, "SHUTTIME": exposure_s, "OBJECT": target, "IMGTYPE": "FLAT", "TESTTYPE": "FLAT",
+        "FILTER": "empty", "FILTBAND": "white", "RAFTBAY": "R00", "CCDSLOT": "S00", "TSTAND": "AUXTEL",
+    }  # fmt: skip
+
+
+def _segment(row: int, column: int) -> dict[str, object]:
+    """Give the header of a segment: both rows read upwards, prescans and overscans left out."""
+    first_x, first_y = column * _SEGMENT_COLUMNS, row * _SEGMENT_ROWS
+    section = f"[{first_x + 1}:{first_x + _SEGMENT_COLUMNS},{first_y + 1}:{first_y + _SEGMENT_ROWS}]"
+    return {
+        "XTENSION": "IMAGE", "BITPIX": 32, "NAXIS": 2, "NAXIS1": _SEGMENT_COLUMNS, "NAXIS2": _SEGMENT_ROWS,
+        "PCOUNT": 0, "GCOUNT": 1, "EXTNAME": f"Segment{row}{column}",
+        "DATASEC": f"[1:{_SEGMENT_COLUMNS},1:{_SEGMENT_ROWS}]", "DETSEC": section,
+        "DETSIZE": f"[1:{8 * _SEGMENT_COLUMNS},1:{2 * _SEGMENT_ROWS}]", "CCDSUM": "1 1",
+    }  # fmt: skip
+
+
+def _header(values: Mapping[str, object]) -> bytes:
+    text = "".join(_card(key, value) for key, value in values.items()) + "END".ljust(80)
+    return text.encode().ljust(-(-len(text) // _BLOCK) * _BLOCK)
 
 
 def _card(key: str, value: object) -> str:
@@ -242,7 +279,7 @@ def _create_tables(registry: sqlite3.Connection) -> None:
 
 
 def _read_header(file: Path) -> dict[str, str]:
-    text = file.read_bytes()[: 2 * 2880].decode("ascii", "replace")
+    text = file.read_bytes()[:_BLOCK].decode("ascii", "replace")
     cards = (text[start : start + 80] for start in range(0, len(text), 80))
     return {
         card[:8].strip(): card[10:].split("/")[0].strip().strip("'").strip()

@@ -15,7 +15,8 @@ import ipywidgets
 import numpy as np
 from numpy.typing import NDArray
 
-from lsst_commtools.errors import CommtoolsError, InputError
+from lsst_commtools.errors import CommtoolsError, InputError, TableError
+from lsst_commtools.instrument.raws import assemble, read_raw
 from lsst_commtools.repos import Holdings, Located, Repositories
 
 __all__ = ["RepositoryBrowser", "make_thumbnail"]
@@ -33,7 +34,7 @@ def make_thumbnail(path: str, pixels: int = _THUMBNAIL_PIXELS) -> bytes:
     Parameters
     ----------
     path
-        FITS file; its first image is taken, or all segments of a raw side by side.
+        FITS file: a raw, which is put together, or a file whose first image is taken.
     pixels
         Length of the longer side.
 
@@ -66,30 +67,30 @@ def make_thumbnail(path: str, pixels: int = _THUMBNAIL_PIXELS) -> bytes:
 
 
 def _read_pixels(path: str, pixels: int) -> NDArray[np.float64]:
-    from astropy.io import fits
-
+    """Read a raw, or failing that the first image of a FITS file, thinned out to about the size wanted."""
     if not Path(path).is_file() or Path(path).stat().st_size > _MAX_FILE_BYTES:
         raise InputError(f"{path} is no file of a usual size.")
-    parts = []
+    try:
+        data = np.asarray(assemble(read_raw(path)))
+    except TableError:
+        data = _read_first_image(path)
+    step = max(1, max(data.shape) // (2 * pixels))
+    return data[::step, ::step].astype(np.float64)
+
+
+def _read_first_image(path: str) -> NDArray[Any]:
+    from astropy.io import fits
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with fits.open(path, memmap=True) as units:
+            with fits.open(path, memmap=False) as units:
                 for unit in units:
                     if getattr(unit, "is_image", False) and unit.data is not None and unit.data.ndim == 2:
-                        step = max(1, max(unit.data.shape) // pixels)
-                        parts.append(np.asarray(unit.data[::step, ::step], dtype=np.float64))
+                        return np.asarray(unit.data)
     except (OSError, ValueError, TypeError, KeyError, IndexError, fits.VerifyError) as error:
         raise InputError(f"{path} cannot be read as an image: {error}.") from None
-    if not parts:
-        raise InputError(f"{path} holds no image.")
-    rows = min(part.shape[0] for part in parts)
-    half = len(parts) // 2
-    if len(parts) == 16:  # a raw: eight segments above eight
-        strips = [np.hstack([part[:rows] for part in strip]) for strip in (parts[:half], parts[half:])]
-        columns = min(strip.shape[1] for strip in strips)
-        return np.vstack([strip[:, :columns] for strip in strips])
-    return parts[0]
+    raise InputError(f"{path} holds no image.")
 
 
 class RepositoryBrowser(ipywidgets.VBox):

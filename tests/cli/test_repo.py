@@ -186,6 +186,43 @@ def test_convert(run, stand, tmp_path):
     assert document["items"][0]["exposure_id"] == 3019052900001
 
 
+def test_convert_for_real_then_again(run, stand, tmp_path):
+    target = tmp_path / "gen3"
+    code, document, _ = run("convert", stand.shared, "--to", target)
+    assert code == 0
+    assert {outcome["outcome"] for outcome in document["outcomes"]} == {"ingested"}
+    code, document, _ = run("locate", "AT_O_20190529_000001", "--repository", target)
+    assert (code, document["locations"][0]["collection"]) == (0, "LATISS/raw/all")
+    code, document, _ = run("convert", stand.shared, "--to", target)
+    assert code == 0
+    assert [item["action"] for item in document["items"]] == ["present"] * 8
+    code, document, _ = run("audit", target, "--storage", stand.archiver / "storage")
+    assert (code, document["counts"]["in_order"]) == (0, 8)
+    code, document, _ = run("chain", target)
+    assert {node["name"] for node in document["collections"]} >= {"LATISS/defaults"}
+    code, document, _ = run("holdings", target, "20190529")
+    assert (code, document["present"]) == (0, 4)
+
+
+def test_hostile_things_give_problem_lines(run, stand):
+    production = stand.archiver / "gen2repo"
+    (stand.shared / "repositoryCfg.yaml").write_text("!!python/object/apply:os.system ['touch pwned']")
+    code, document, _ = run("chain", stand.shared)
+    assert (code, document["problems"][0]["kind"]) == (1, "unreadable")
+    (production / "registry.sqlite3").write_bytes(b"no database at all")
+    link = production / "raw/2019-05-29/2019052900001-det000.fits"
+    link.unlink()
+    link.symlink_to("/etc/shadow")
+    (stand.archiver / "storage/2019-05-29/x'; DROP TABLE raw; --\n.fits").touch()
+    with (stand.archiver / "log/auto/ingest_output.log").open("ab") as log:
+        log.truncate(10 << 30)
+    code, document, _ = run("audit", stand.archiver)
+    assert code == 1
+    assert {problem["kind"] for problem in document["problems"]} == {
+        "not-ingested", "link-without-row", "orphan-registry",
+    }  # fmt: skip
+
+
 def snapshot(folder):
     found = {}
     for path in sorted(folder.rglob("*")):
