@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import lsst_commtools
-from lsst_commtools.errors import NotFoundError
+from lsst_commtools.errors import CommtoolsError, NotFoundError
 from lsst_commtools.night.counts import Problem
 from lsst_commtools.night.settings import NightSettings
 from lsst_commtools.night.stages import Progress
+from lsst_commtools.site import Site
 
 __all__ = ["ExecutedNotebooks", "notebooks_folder", "run_notebooks"]
 
-_LOG = logging.getLogger(__name__)
+_TIMEOUT_S = 600.0
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,17 @@ def notebooks_folder() -> Path:
     raise NotFoundError("This installation of lsst_commtools has no notebooks.", advice="Install it again.")
 
 
-def run_notebooks(settings: NightSettings, visits: Sequence[int], progress: Progress) -> ExecutedNotebooks:
-    """Run the notebook of the night and that of each visit, two at a time.
+def run_notebooks(
+    settings: NightSettings, site: Site, visits: Sequence[int], progress: Progress
+) -> ExecutedNotebooks:
+    """Run the notebook of the night and that of each visit as procedures, several at a time.
 
     Parameters
     ----------
     settings
         The night.
+    site
+        Where the ledger of runs is.
     visits
         Visits that were processed.
     progress
@@ -87,7 +91,7 @@ def run_notebooks(settings: NightSettings, visits: Sequence[int], progress: Prog
     problems: list[Problem] = []
     with ThreadPoolExecutor(max_workers=settings.processes) as pool:
         futures = [
-            pool.submit(_execute, path, settings.notebooks / f"{name}.ipynb", common | parameters)
+            pool.submit(_execute, path, settings.notebooks / f"{name}.ipynb", common | parameters, site)
             for name, path, parameters in jobs
         ]
         progress("notebooks", 0, len(jobs))
@@ -102,36 +106,20 @@ def run_notebooks(settings: NightSettings, visits: Sequence[int], progress: Prog
     return ExecutedNotebooks(pages, by_visit, tuple(problems))
 
 
-def _execute(notebook: Path, output: Path, parameters: dict[str, Any]) -> tuple[Path | None, str]:
-    """Run one notebook; give its page, and in one line why it failed."""
-    import nbformat
-    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
-    from papermill import PapermillException, execute_notebook
+def _execute(notebook: Path, output: Path, parameters: dict[str, Any], site: Site) -> tuple[Path | None, str]:
+    """Run one notebook as a procedure; give its page, and in one line why it failed."""
+    from lsst_commtools.procedure import RunStatus, run_notebook
 
-    failure = ""
     try:
-        execute_notebook(
-            notebook, output, parameters, kernel_name="python3", progress_bar=False, execution_timeout=300,
-            start_timeout=120,
-        )  # fmt: skip
-    except (PapermillException, CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-        _LOG.warning("%s failed: %s", output.name, error)
-        failure = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
-    if not output.exists():
-        return None, failure
+        record = run_notebook(
+            notebook, parameters, output=output, site=site, run_timeout_s=_TIMEOUT_S, html=True
+        )
+    except CommtoolsError as error:
+        return None, str(error)
     page = output.with_suffix(".html")
-    part = page.with_suffix(".part")
-    part.write_text(_to_html(nbformat.read(output, as_version=4)), encoding="utf-8")
-    return part.replace(page), failure
-
-
-def _to_html(notebook: Any) -> str:
-    """Write a page that asks no other host for anything."""
-    from nbconvert import HTMLExporter
-
-    exporter = HTMLExporter(embed_images=True)
-    exporter.require_js_url = ""
-    exporter.mathjax_url = ""
-    exporter.jquery_url = ""
-    text, _ = exporter.from_notebook_node(notebook)
-    return str(text)
+    failure = (
+        ""
+        if record.status is RunStatus.DONE
+        else f"{record.status.value}: {record.reason} (run {record.run})"
+    )
+    return (page if page.exists() else None), failure

@@ -117,7 +117,7 @@ def run_night(settings: NightSettings, site: Site, progress: Progress) -> NightR
     visits, figures = _judge(settings, site, problems) if processing is not None else ([], [])
     counts = images.counts(sum(visit.n_measured for visit in visits))
     status = worst([v.status for v in visits] + ([Status.WARNING] if problems else []))
-    executed = run_notebooks(settings, [v.visit for v in visits], progress)
+    executed = run_notebooks(settings, site, [v.visit for v in visits], progress)
     problems += executed.problems
     report = write_report(
         ReportContent(
