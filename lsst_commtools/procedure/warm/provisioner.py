@@ -10,7 +10,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,16 @@ from typing_extensions import override
 
 from lsst_commtools.errors import CommtoolsError
 from lsst_commtools.procedure.warm.key import DEFAULT_PRELOAD, ZygoteKey, private_folder
+from lsst_commtools.procedure.warm.ready import ReadyClient
 from lsst_commtools.procedure.warm.start import ForkedProcess, fork
 
 __all__ = ["WarmProvisioner"]
 
 _log = logging.getLogger(__name__)
-_POLL_S = 0.01
+_POLL_S = 0.005
+_SHUTDOWN_S = 1.0
+_BIND_S = 1.0
+_JUPYTERS_CLIENT = "jupyter_client.asynchronous.AsyncKernelClient"
 _said: set[str] = set()
 
 
@@ -87,7 +92,14 @@ class WarmProvisioner(LocalProvisioner):
             with contextlib.suppress(CommtoolsError, OSError):
                 self._sockets = Path(tempfile.mkdtemp(prefix="k", dir=private_folder()))
                 manager.transport, manager.ip = "ipc", str(self._sockets / "k")
+        if manager is not None and manager.client_class == _JUPYTERS_CLIENT:
+            manager.client_class = f"{ReadyClient.__module__}.{ReadyClient.__name__}"
         return await super().pre_launch(**kwargs)
+
+    @override
+    async def shutdown_requested(self, restart: bool = False) -> None:
+        """Wait shortly for a kernel that was asked to end: its manager looks only each 0.1 s."""
+        await self._until(lambda: False, _SHUTDOWN_S)
 
     @override
     async def cleanup(self, restart: bool = False) -> None:
@@ -116,11 +128,35 @@ class WarmProvisioner(LocalProvisioner):
             else:
                 self.pid = self.pgid = self.forked.pid
                 self.cwd = kwargs.get("cwd")
+                await self._until_bound()
                 return self.connection_info
         if reason not in _said:
             _said.add(reason)
             _log.warning("Ordinary kernels are started instead of warm ones: %s", reason)
         return await super().launch_kernel(cmd, **kwargs)
+
+    async def _until_bound(self) -> None:
+        """Wait shortly for the kernel's sockets: ZMQ tries a missing one again only after 0.1 s."""
+        manager = self.parent
+        if manager is None or manager.transport != "ipc":
+            return
+        ports = (
+            manager.shell_port,
+            manager.iopub_port,
+            manager.stdin_port,
+            manager.control_port,
+            manager.hb_port,
+        )
+        paths = [Path(f"{manager.ip}-{port}") for port in ports]
+        await self._until(lambda: all(path.exists() for path in paths), _BIND_S)
+
+    async def _until(self, condition: Callable[[], bool], longest_s: float) -> None:
+        """Wait for a condition as long as the kernel lives."""
+        deadline = time.monotonic() + longest_s
+        while self.forked is not None and self.forked.poll() is None:
+            if condition() or time.monotonic() > deadline:
+                return
+            await asyncio.sleep(_POLL_S)
 
     def _fork(self, python: str, arguments: list[str], options: dict[str, Any]) -> ForkedProcess:
         environment = dict(options.get("env") or os.environ)
