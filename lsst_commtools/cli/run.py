@@ -134,6 +134,7 @@ def command(
         dry_run=dry_run,
         cell_timeout_s=cell_timeout,
         run_timeout_s=run_timeout,
+        progress=sys.stderr.isatty(),
     )
     print_run(context, record)
     return exit_code(record)

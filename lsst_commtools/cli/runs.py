@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,7 +93,13 @@ def resume(
         kept = ledger.notebook(record.code_sha256) if record.code_sha256 else None
         values = parse_parameters(notebook_parameters(parse_notebook(kept)) if kept else [], words)
     record = resume_run(
-        run, values, site=context.site, accept_changes=changed, taken_over_by=name, output=output
+        run,
+        values,
+        site=context.site,
+        accept_changes=changed,
+        taken_over_by=name,
+        output=output,
+        progress=sys.stderr.isatty(),
     )
     print_run(context, record)
     return exit_code(record)

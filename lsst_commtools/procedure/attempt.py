@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from papermill.log import logger
 
-from lsst_commtools.errors import ServiceError
+from lsst_commtools.errors import RefusedError, ServiceError
 from lsst_commtools.procedure.binding import Binding
 from lsst_commtools.procedure.execution import Execution, Outcome
 from lsst_commtools.procedure.heartbeat import Heartbeat
@@ -70,8 +70,10 @@ class Attempt:
         Working directory of the kernel; None for that of this process.
     extra
         What else the first event tells: campaign, engine.
-    take_over
-        Whether a person has said that the earlier runner is dead.
+    instead_of
+        Lease of an earlier runner that is known to be dead.
+    closing_apart
+        Whether closing cells run in a kernel of their own, as after the death of the first one.
     html
         Whether a page is written beside the output; None for what the site says.
     """
@@ -93,7 +95,8 @@ class Attempt:
     run_timeout_s: float | None = None
     folder: Path | None = None
     extra: dict[str, Any] = field(default_factory=dict)
-    take_over: bool = False
+    instead_of: leases.Lease | None = None
+    closing_apart: bool = False
     html: bool | None = None
     ledger: Ledger = field(init=False)
 
@@ -122,7 +125,7 @@ class Attempt:
         ledger = self.ledger = Ledger.at(section, spool=spool_name(self.output or files))
         journal = Journal(ledger, run, self.number, redactor=redactor)
         binding = Binding(run, self.number, ledger.url, spool_name(self.output or files), files, self.dry_run)
-        heartbeat = Heartbeat(ledger, run, section.heartbeat_s, take_over=self.take_over)
+        heartbeat = Heartbeat(ledger, run, section.heartbeat_s, instead_of=self.instead_of)
         try:
             heartbeat.start()
         except LedgerAwayError as error:
@@ -132,9 +135,19 @@ class Attempt:
                 "%s The record of this run is kept in a spool file until it is back.", error.message
             )
         try:
+            self._check_still_next(ledger, run)
             return run, self._execute(journal, binding, heartbeat, redactor, secrets)
         finally:
             heartbeat.stop()
+
+    def _check_still_next(self, ledger: Ledger, run: str) -> None:
+        """Refuse an attempt that somebody else has made since this one was decided on."""
+        if self.number == 1:
+            return
+        begun = max(e.data.get("attempt", 1) for e in ledger.events(run, [Kind.RUN_STARTED]))
+        if begun != self.number - 1:
+            leases.release(ledger, run, [leases.run_key(run)])
+            raise RefusedError(f"Somebody else has resumed {run} meanwhile.", changed="Nothing was begun.")
 
     def _execute(
         self,
@@ -171,6 +184,7 @@ class Attempt:
             cell_timeout_s=section.cell_timeout_s if self.cell_timeout_s is None else self.cell_timeout_s,
             run_timeout_s=section.run_timeout_s if self.run_timeout_s is None else self.run_timeout_s,
             secrets=secrets,
+            closing_apart=self.closing_apart,
         )
         outcome = Outcome(RunStatus.ABORTED, "the runner broke")
         try:

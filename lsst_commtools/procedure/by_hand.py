@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lsst_commtools.errors import RefusedError
+from lsst_commtools.errors import CommtoolsError, RefusedError
 from lsst_commtools.procedure.binding import Binding
 from lsst_commtools.procedure.cell_guard import CellGuard
 from lsst_commtools.procedure.closing import outstanding
@@ -16,6 +16,13 @@ from lsst_commtools.procedure.journal import Journal
 from lsst_commtools.procedure.ledger import Ledger, LedgerAwayError, leases
 from lsst_commtools.procedure.ledger.spool import SPOOL_SUFFIX
 from lsst_commtools.procedure.ledger.store import ledger_url
+from lsst_commtools.procedure.notebook import (
+    NotebookFile,
+    code_cells,
+    code_sha256,
+    read_notebook,
+    stripped_text,
+)
 from lsst_commtools.procedure.procedure import Procedure
 from lsst_commtools.procedure.run_names import new_run_name
 from lsst_commtools.procedure.values import Event, Kind, RunStatus, StepStatus
@@ -62,11 +69,15 @@ def begin(site: Site) -> Procedure:
     heartbeat = Heartbeat(ledger, run, site.procedure.heartbeat_s)
     heartbeat.start()
     journal = Journal(ledger, run, complete=True)
-    path = Path(notebook)
+    found = _open_notebook(notebook)
+    code = code_sha256(found.nb) if found is not None else None
+    if found is not None and code is not None:
+        ledger.keep_notebook(code, stripped_text(found.nb))
     journal.note(
         Kind.RUN_STARTED,
-        notebook=str(path),
-        sha256=None,
+        notebook=str(found.path) if found is not None else notebook,
+        sha256=found.sha256 if found is not None else None,
+        code_sha256=code,
         site=site.name,
         by_hand=True,
         dry_run=dry_run,
@@ -87,23 +98,32 @@ def begin(site: Site) -> Procedure:
     return Procedure(journal, binding, site.procedure, by_hand=True, finish=finish, guard=guard)
 
 
+def _open_notebook(notebook: str) -> NotebookFile | None:
+    """Read the notebook as it was last saved: its closing cells may have to run in another kernel."""
+    path = Path.cwd() / Path(notebook).name  # Jupyter starts a kernel in the folder of its notebook
+    if path.suffix != ".ipynb" or not path.is_file():
+        return None
+    try:
+        return read_notebook(path)
+    except CommtoolsError:
+        return None
+
+
 def _approved_cells(site: Site, notebook: str) -> list[str] | None:
     """Give the cells that may command, where the site asks for approval."""
     if not site.procedure.approval_required:
         return None
     from lsst_commtools.procedure.approval import check_approved
-    from lsst_commtools.procedure.notebook import code_cells, read_notebook
 
-    path = Path.cwd() / Path(notebook).name  # Jupyter starts a kernel in the folder of its notebook
-    if not path.is_file():
+    found = _open_notebook(notebook)
+    if found is None:
         raise RefusedError(
             "This site demands approved notebooks, and which one this is cannot be told.",
             changed="Nothing was begun.",
             advice="Run it with commtools run.",
         )
-    nb = read_notebook(path).nb
-    check_approved(Ledger.at(site.procedure), site.procedure, nb, path.name)
-    return [cell.source.strip() for cell in code_cells(nb)]
+    check_approved(Ledger.at(site.procedure), site.procedure, found.nb, found.path.name)
+    return [cell.source.strip() for cell in code_cells(found.nb)]
 
 
 def status_by_steps(events: list[Event], attempt: int) -> tuple[RunStatus, str]:

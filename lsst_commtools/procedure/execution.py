@@ -82,6 +82,8 @@ class Execution:
         Values of secret parameters, which the kernel is told so that it can keep them out of the record.
     labels
         Index of a cell here to its index in the record, where they differ.
+    closing_apart
+        Whether closing cells run in a kernel of their own, as after the death of the first one.
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class Execution:
         run_timeout_s: float,
         secrets: dict[str, str],
         labels: dict[int, int] | None = None,
+        closing_apart: bool = False,
     ) -> None:
         self._output = output
         self._nb = output.nb
@@ -113,6 +116,7 @@ class Execution:
         self._run_timeout_s = run_timeout_s
         self._secrets = secrets
         self._labels = labels or {}
+        self._closing_apart = closing_apart
         self._ended: dict[int, CellEnd] = {}
         self._begun = time.monotonic()
         self._begun_any = False
@@ -137,6 +141,8 @@ class Execution:
                     failure = await self._run_cells(client)
                     if failure is None:
                         await client.finish()
+                    if self._closing_apart:
+                        await client.close()
                 if self._switch.reason != "taken-over" and (failure is not None or self._closing_left()):
                     await self._close(client, fresh_is_due=failure is not None)
             finally:
@@ -172,6 +178,8 @@ class Execution:
 
     async def _run_cells(self, client: KernelClient) -> tuple[RunStatus, str, BaseException | None] | None:
         for index, cell in enumerate(self._nb.cells):
+            if self._closing_apart and has_tag(cell, CLOSING):
+                continue
             if self._stop_reason() is None:
                 self._output.cell_start(cell, index)
                 if self._output.unwritten is not None:

@@ -23,21 +23,23 @@ class Heartbeat:
         Name of the run.
     period_s
         Time between two signs of life, in seconds.
-    take_over
-        Whether a person has said that the earlier runner is dead.
+    instead_of
+        Lease of an earlier runner that is known to be dead.
 
     Notes
     -----
     `lost` is set when somebody took the run over: then this runner must command nothing more.
     """
 
-    def __init__(self, ledger: Ledger, run: str, period_s: float, *, take_over: bool = False) -> None:
+    def __init__(
+        self, ledger: Ledger, run: str, period_s: float, *, instead_of: leases.Lease | None = None
+    ) -> None:
         self.lost = threading.Event()
         self.holder = ProcessId.of()
         self._ledger = ledger
         self._run = run
         self._period_s = period_s
-        self._take_over = take_over
+        self._instead_of = instead_of
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name=f"heartbeat of {run}", daemon=True)
 
@@ -52,7 +54,7 @@ class Heartbeat:
             If the ledger cannot be reached.
         """
         leases.take(
-            self._ledger, leases.run_key(self._run), self._run, self.holder, take_over=self._take_over
+            self._ledger, leases.run_key(self._run), self._run, self.holder, instead_of=self._instead_of
         )
         self._thread.start()
 

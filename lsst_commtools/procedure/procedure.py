@@ -369,7 +369,8 @@ class Procedure:
         runner = next((lease.holder for lease in own if lease.key == leases.run_key(self.run)), None)
         if runner is None:
             raise LeaseError(f"The run {self.run} is no longer alive in the ledger, so it can hold nothing.")
-        before = leases.take(self._journal.ledger, key, self.run, runner, take_over=taken_over_by is not None)
+        found = leases.lease_of(self._journal.ledger, key) if taken_over_by is not None else None
+        before = leases.take(self._journal.ledger, key, self.run, runner, instead_of=found)
         self._journal.note(
             Kind.LEASE_TAKEN,
             key=key,

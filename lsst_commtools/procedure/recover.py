@@ -111,6 +111,7 @@ def recover_run(ledger: Ledger, site: Site, run: str, *, taken_over_by: str | No
         If the runner lives, or if nobody said that it does not.
     """
     record = show_run(ledger, site.procedure, run)
+    lease = leases.lease_of(ledger, leases.run_key(record.run))
     if record.status in (RunStatus.RUNNING, RunStatus.WAITING):
         raise RefusedError(f"The runner of {record.run} is alive.", changed="Nothing was changed.")
     if record.ended_utc is None and record.status is RunStatus.UNKNOWN and taken_over_by is None:
@@ -120,7 +121,7 @@ def recover_run(ledger: Ledger, site: Site, run: str, *, taken_over_by: str | No
             advice="If you know that it is dead, say so with --as YOUR-NAME.",
         )
     journal = Journal(ledger, record.run, record.attempt)
-    with Heartbeat(ledger, record.run, site.procedure.heartbeat_s, take_over=True) as heartbeat:
+    with Heartbeat(ledger, record.run, site.procedure.heartbeat_s, instead_of=lease) as heartbeat:
         journal.note(
             Kind.NOTE,
             text="recovered",

@@ -9,7 +9,7 @@ from typing import Any
 from lsst_commtools.errors import InputError, ParameterError, RefusedError
 from lsst_commtools.procedure.approval import check_approved, code_diff
 from lsst_commtools.procedure.attempt import Attempt
-from lsst_commtools.procedure.ledger import Ledger, LedgerAwayError
+from lsst_commtools.procedure.ledger import Ledger, LedgerAwayError, leases
 from lsst_commtools.procedure.notebook import (
     INJECTED,
     PARAMETERS,
@@ -74,6 +74,8 @@ def run_notebook(
     html: bool | None = None,
     extra: dict[str, Any] | None = None,
     log_output: bool = False,
+    progress: bool = False,
+    closing_apart: bool = False,
 ) -> RunRecord:
     """Run a notebook as a procedure; safe from any thread.
 
@@ -103,6 +105,10 @@ def run_notebook(
         What else the record's first event tells.
     log_output
         Whether outputs are logged while the notebook runs.
+    progress
+        Whether a bar shows how far it is.
+    closing_apart
+        Whether closing cells run in a kernel of their own, which knows only the ledger: so each procedure is tested.
 
     Returns
     -------
@@ -136,7 +142,7 @@ def run_notebook(
         run=run,
         switch=switch or StopSwitch(),
         engine_options={
-            "progress_bar": False,
+            "progress_bar": progress,
             "log_output": log_output,
             "kernel_name": _kernel(notebook.nb, kernel_name),
         },
@@ -145,6 +151,7 @@ def run_notebook(
         folder=folder,
         extra={"engine": "commtools", **(extra or {})},
         html=html,
+        closing_apart=closing_apart,
     )
     return _finish(attempt, site)
 
@@ -160,6 +167,7 @@ def resume_run(
     kernel_name: str | None = None,
     switch: StopSwitch | None = None,
     log_output: bool = False,
+    progress: bool = False,
 ) -> RunRecord:
     """Go on with a run that did not end well: finished steps that are observed to hold still are skipped.
 
@@ -183,6 +191,8 @@ def resume_run(
         How others can stop it.
     log_output
         Whether outputs are logged while the notebook runs.
+    progress
+        Whether a bar shows how far it is.
 
     Returns
     -------
@@ -198,6 +208,7 @@ def resume_run(
     ledger = Ledger.at(site.procedure)
     ledger.merge_spools()
     record = show_run(ledger, site.procedure, run)
+    lease = leases.lease_of(ledger, leases.run_key(record.run))
     if record.status in (RunStatus.DONE, RunStatus.PLANNED, RunStatus.RUNNING, RunStatus.WAITING):
         raise RefusedError(f"The run {record.run} is {record.status.value}.", changed="Nothing was begun.")
     if record.status is RunStatus.UNKNOWN and record.ended_utc is None and taken_over_by is None:
@@ -227,12 +238,12 @@ def resume_run(
         number=number,
         switch=switch or StopSwitch(),
         engine_options={
-            "progress_bar": False,
+            "progress_bar": progress,
             "log_output": log_output,
             "kernel_name": _kernel(notebook.nb, kernel_name),
         },
         extra={"engine": "commtools", "resumed": True, "taken_over_by": taken_over_by},
-        take_over=True,
+        instead_of=lease,
     )
     return _finish(attempt, site)
 

@@ -54,7 +54,7 @@ def test_a_plain_notebook_runs_unchanged_and_gets_an_entry(make_notebook, fast_s
     path = make_notebook(
         ("msg = None\nn = 1", "parameters"),
         "print(msg, n)\n'result'",
-        "import sys; print('err', file=sys.stderr)\nfrom IPython.display import HTML, display\ndisplay(HTML('<b>x</b>'))",
+        "import sys; print('err', file=sys.stderr)\nfrom IPython.display import HTML\ndisplay(HTML('<b>x</b>'))",
         "",
         metadata={"celltoolbar": "Tags"},
     )

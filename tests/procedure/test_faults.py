@@ -14,13 +14,13 @@ import time
 import nbformat
 import pytest
 
+from lsst_commtools.errors import RefusedError
 from lsst_commtools.procedure.ledger import leases
 from lsst_commtools.procedure.ledger.engine import sqlite_path
 from lsst_commtools.procedure.ledger.store import ledger_url
 from lsst_commtools.procedure.recover import recover_run, recoverable
 from lsst_commtools.procedure.runner import resume_run, run_notebook
 from lsst_commtools.procedure.runs import list_runs, show_run
-from lsst_commtools.procedure.switch import StopSwitch
 
 from .conftest import CLOSING, HEAD
 
@@ -237,14 +237,33 @@ def test_a_ledger_that_is_away_for_a_while(how, procedure, fast_site, ledger, tm
     resumed(record, fast_site, world)
 
 
-def test_closing_cells_work_from_the_ledger_alone(procedure, fast_site, ledger, tmp_path):
-    """As a test of each procedure may do: the notebook stops before its closing cell, another kernel runs that."""
+def test_closing_cells_work_from_the_ledger_alone(procedure, fast_site, ledger):
     path, world = procedure
-    switch = StopSwitch()
-    record = run_notebook(path, {"fault": "kernel", "world": str(world)}, site=fast_site, switch=switch)
-    assert {c.index: c.status.value for c in record.cells}[CLOSED] == "completed"
+    record = run_notebook(path, {"world": str(world)}, site=fast_site, closing_apart=True)
+    assert (record.status, record.owed) == ("done", [])
+    assert world.read_text() == "ENABLED"
     kernels = [e for e in ledger.events(record.run) if e.kind.value == "kernel-started"]
     assert [e.data["closing"] for e in kernels] == [False, True]
+
+
+def test_of_two_who_resume_one_is_refused(procedure, fast_site, tmp_path):
+    path, world = procedure
+    record = run_notebook(path, {"fault": "error", "world": str(world)}, site=fast_site)
+    results = []
+
+    def again():
+        try:
+            results.append(resume_run(record.run, site=fast_site).status.value)
+        except RefusedError as error:
+            results.append(type(error).__name__)
+
+    threads = [threading.Thread(target=again) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results.count("done") == 1
+    assert {"LeaseError", "RefusedError"} & set(results)
 
 
 def test_a_run_over_its_time(procedure, fast_site):

@@ -254,8 +254,11 @@ def test_the_lease_of_a_dead_holder_is_taken_over_only_on_a_word(url):
     leases.take(ledger, "csc:DIMM:1", "run-1", gone)
     with pytest.raises(LeaseError, match="dead"):
         leases.take(ledger, "csc:DIMM:1", "run-2", ProcessId.of())
-    before = leases.take(ledger, "csc:DIMM:1", "run-2", ProcessId.of(), take_over=True)
-    assert before.run == "run-1"
+    held = leases.lease_of(ledger, "csc:DIMM:1")
+    before = leases.take(ledger, "csc:DIMM:1", "run-2", ProcessId.of(), instead_of=held)
+    assert before == held
+    with pytest.raises(LeaseError, match="run-2"):
+        leases.take(ledger, "csc:DIMM:1", "run-3", ProcessId.of(), instead_of=held)
     assert [lease.run for lease in leases.all_leases(ledger)] == ["run-2"]
 
 
@@ -285,7 +288,8 @@ def test_a_runner_notices_that_it_was_taken_over(url):
     other = ProcessId("elsewhere", "", 1, 1)
     with pytest.raises(LeaseError):
         leases.take(ledger, leases.run_key("run-1"), "run-1", other)
-    leases.take(ledger, leases.run_key("run-1"), "run-1", other, take_over=True)
+    held = leases.lease_of(ledger, leases.run_key("run-1"))
+    leases.take(ledger, leases.run_key("run-1"), "run-1", other, instead_of=held)
     assert not leases.renew(ledger, "run-1", me)
 
 

@@ -15,7 +15,7 @@ from lsst_commtools.procedure.ledger.store import Ledger
 from lsst_commtools.procedure.ledger.tables import LEASES
 from lsst_commtools.procedure.values import now_utc
 
-__all__ = ["Lease", "all_leases", "release", "renew", "run_key", "take"]
+__all__ = ["Lease", "all_leases", "lease_of", "release", "renew", "run_key", "take"]
 
 
 def run_key(run: str) -> str:
@@ -108,7 +108,9 @@ class Lease:
         )
 
 
-def take(ledger: Ledger, key: str, run: str, holder: ProcessId, *, take_over: bool = False) -> Lease | None:
+def take(
+    ledger: Ledger, key: str, run: str, holder: ProcessId, *, instead_of: Lease | None = None
+) -> Lease | None:
     """Take a lease for a run.
 
     Parameters
@@ -121,8 +123,9 @@ def take(ledger: Ledger, key: str, run: str, holder: ProcessId, *, take_over: bo
         The run that wants it; a run that holds it already keeps it.
     holder
         Process of its runner.
-    take_over
-        Whether a person has said that the present holder is gone.
+    instead_of
+        The lease whose holder is known to be gone; it is taken over only if it is still the one that is held, so that
+        of two who take over at once one is refused.
 
     Returns
     -------
@@ -152,8 +155,9 @@ def take(ledger: Ledger, key: str, run: str, holder: ProcessId, *, take_over: bo
             connection.execute(LEASES.insert().values(key=key, **values))
             return None
         found = _lease(row)
-        ours = found.run == run and (found.holder == holder or key != run_key(run))
-        if not ours and not take_over:
+        ours = found.run == run and key != run_key(run)  # a run has one runner, also within one process
+        gone = instead_of is not None and (found.run, found.holder) == (instead_of.run, instead_of.holder)
+        if not ours and not gone:
             raise LeaseError(
                 f"{found.text()}.",
                 changed="Nothing was changed.",
@@ -230,6 +234,25 @@ def all_leases(ledger: Ledger, run: str | None = None) -> list[Lease]:
     """
     query = sa.select(LEASES).order_by(LEASES.c.key)
     return [_lease(row) for row in ledger.read(query if run is None else query.where(LEASES.c.run == run))]
+
+
+def lease_of(ledger: Ledger, key: str) -> Lease | None:
+    """Tell who holds a thing.
+
+    Parameters
+    ----------
+    ledger
+        Where leases are kept.
+    key
+        What is held.
+
+    Returns
+    -------
+    Lease or None
+        None if it is free.
+    """
+    rows = ledger.read(sa.select(LEASES).where(LEASES.c.key == key))
+    return _lease(rows[0]) if rows else None
 
 
 def _lease(row: sa.Row[Any]) -> Lease:

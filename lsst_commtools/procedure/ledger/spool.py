@@ -106,8 +106,8 @@ class Spool:
 
 
 def _append(path: Path, line: bytes) -> None:
-    if path.parent == commtools_home() / "spool" and commtools_home().is_dir():
-        path.parent.mkdir(exist_ok=True, mode=0o700)
+    if path.parent == commtools_home() / "spool":
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with locked(path, create=True) as descriptor:
         size = os.fstat(descriptor).st_size
         try:
@@ -157,10 +157,10 @@ def locked(path: Path, *, create: bool = False) -> Iterator[int]:
 def _leave_pointer(path: Path) -> None:
     """Note where a spool lies, so that a later command finds it; the file itself counts, so failing is no harm."""
     folder = commtools_home() / "spool"
-    if path.parent == folder or not folder.parent.is_dir():  # a home that is away is not put up anew
+    if path.parent == folder:
         return
     try:
-        folder.mkdir(exist_ok=True, mode=0o700)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         pointer = folder / f"{path.name}-{os.getpid()}.pointer"
         pointer.write_text(str(path.absolute()), encoding="utf-8")
     except OSError:

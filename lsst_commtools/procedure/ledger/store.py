@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import sqlite3
 import threading
 import time
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import sqlalchemy as sa
 
-from lsst_commtools.errors import ServiceError
+from lsst_commtools.errors import CommtoolsError, ServiceError, TableError
 from lsst_commtools.procedure.ledger import tables
 from lsst_commtools.procedure.ledger.engine import connect, create_sqlite, sqlite_path
 from lsst_commtools.procedure.ledger.spool import Spool, find_spools, locked, read_spool
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Ledger", "LedgerAwayError", "ledger_url"]
 
+_LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _AWAY = (sa.exc.DBAPIError, sqlite3.Error, OSError)
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
@@ -356,6 +358,9 @@ class Ledger:
                     path.unlink()
             except FileNotFoundError:  # another process was quicker
                 continue
+            except TableError as error:
+                _LOG.warning("%s It stays where it is.", error)
+                continue
             except _AWAY:
                 self._away = True
                 continue
@@ -377,6 +382,8 @@ class Ledger:
         while True:
             try:
                 return work()
+            except CommtoolsError:
+                raise  # such as a ledger of a newer package, which no waiting makes older
             except _AWAY as error:
                 if isinstance(error, sa.exc.IntegrityError | sa.exc.ProgrammingError) and not _no_tables(
                     error
