@@ -8,7 +8,7 @@ from dataclasses import replace
 from lsst_commtools.control.backend import Backend
 from lsst_commtools.control.plan import Plan, plan_change
 from lsst_commtools.control.states import SummaryState
-from lsst_commtools.control.steps import Patience, carry_out, confirm, evident_state
+from lsst_commtools.control.steps import Patience, applied_configuration, carry_out, confirm, evident_state
 from lsst_commtools.control.values import Outcome, StateSample
 from lsst_commtools.errors import CommtoolsError, RefusedError
 from lsst_commtools.ids import CscName
@@ -67,6 +67,7 @@ class Change:
         try:
             self._before = evident_state(self._backend, self.csc).state
             self._sample = self._backend.board.state_sample(self.csc)
+            self._backend.listen(self.csc)
             plan = plan_change(
                 self.csc, self._before, self._target, override=self._override, reload=self._reload
             )
@@ -114,6 +115,10 @@ class Change:
             try:
                 self._backend.follow([self.csc])
                 seen = confirm(self._backend, self.csc, self._target, self._patience)
+                if self.plan is not None and self.plan.override is not None:
+                    seen = applied_configuration(self._backend, self.csc, self._sample)
+                if self.plan is not None and not self.plan.transitions:
+                    seen = f"It was there already, and nothing was sent. {seen}"
                 self._note = f"{self._note} {seen}".strip()
             except CommtoolsError as error:
                 self.fail(error)

@@ -45,8 +45,8 @@ def connect_love(site: Site) -> LoveBackend:
                 advice="Set love.url and love.user, or COMMTOOLS_LOVE_URL.",
             )
         service = stand_in("love")
-        url, user = service.url, user or service.user
-        password = password or SecretStr(service.password)
+        # A real password is not shown to a stand-in, which has its own.
+        url, user, password, token = service.url, service.user, SecretStr(service.password), None
     session = LoveSession(
         url,
         user=user,

@@ -28,6 +28,7 @@ __all__ = ["LoveBackend"]
 
 _LOG = logging.getLogger(__name__)
 _HEARTBEATS = Subscription("event", "Heartbeat", 0, "stream")
+_WORDS = ("logMessage", "errorCode", "configurationApplied")
 _QUEUE_STREAMS = ("stateStream", "scriptsStream", "availableScriptsStream")
 
 
@@ -61,16 +62,14 @@ class LoveBackend:
         )
 
     def listen(self, csc: CscName) -> None:
-        """Subscribe to log messages and error codes.
+        """Subscribe to log messages, error codes and applied configurations.
 
         Parameters
         ----------
         csc
             The CSC, or a script by its index.
         """
-        self._feed.subscribe_once(
-            [Subscription("event", csc.name, csc.index, stream) for stream in ("logMessage", "errorCode")]
-        )
+        self._feed.subscribe_once([Subscription("event", csc.name, csc.index, stream) for stream in _WORDS])
 
     def follow_queue(self, index: int) -> None:
         """Subscribe to what LOVE tells of a script queue.

@@ -84,6 +84,8 @@ def _read_event(csc: str, index: int, stream: str, samples: list[Any], board: Bo
             level = values.get("level")
             text = str(values.get("message", ""))
             board.put_log(LogMessage(name, stamp, _utc(stamp), level if isinstance(level, int) else 0, text))
+        elif stream == "configurationApplied":
+            board.put_stream(csc, index, stream, values)
         elif stream == "errorCode":
             code = values.get("errorCode")
             text = str(values.get("errorReport", ""))

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from pydantic import SecretStr
@@ -98,6 +99,8 @@ class LoveSession:
         self._identity: Mapping[str, Any] | None = None
         self._clock_offset_s = 0.0
         self._http = requests.Session()
+        # A proxy that the environment names cannot reach this computer's own services.
+        self._http.trust_env = urlsplit(self.url).hostname not in ("127.0.0.1", "localhost", "::1")
         retry = Retry(total=2, read=False, status=0, other=0, backoff_factor=0.2, allowed_methods={"GET"})
         adapter = HTTPAdapter(pool_maxsize=_POOL_SIZE, max_retries=retry)
         self._http.mount("http://", adapter)

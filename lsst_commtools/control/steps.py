@@ -21,7 +21,15 @@ from lsst_commtools.errors import (
 )
 from lsst_commtools.ids import CscName
 
-__all__ = ["Patience", "carry_out", "complaints", "confirm", "evident_state", "observe"]
+__all__ = [
+    "Patience",
+    "applied_configuration",
+    "carry_out",
+    "complaints",
+    "confirm",
+    "evident_state",
+    "observe",
+]
 
 _ASK_AGAIN_S = 2.0
 _AFTER_DEATH_S = 1.0
@@ -280,6 +288,39 @@ def _complaint(message: LogMessage) -> str:
     return f"{message.csc} {what}: {lines[0][:300].rstrip('.') if lines else '(nothing)'}."
 
 
+def applied_configuration(backend: Backend, csc: CscName, since: StateSample | None) -> str:
+    """Say which configuration a CSC told that it applied.
+
+    Parameters
+    ----------
+    backend
+        Way to the CSC, which listens to it.
+    csc
+        The CSC.
+    since
+        State before the change: what was applied earlier is no news.
+
+    Returns
+    -------
+    str
+        A sentence, also where nothing was told.
+    """
+
+    def told() -> str:
+        values = backend.board.stream(csc.name, csc.index, "configurationApplied") or {}
+        sent_tai_s = values.get("private_sndStamp")
+        is_news = isinstance(sent_tai_s, int | float) and (
+            since is None or sent_tai_s > since.stamp.sent_tai_s
+        )
+        return str(values.get("configurations", "")) if is_news else ""
+
+    backend.board.wait(lambda: bool(told()), _AFTER_REFUSAL_S)
+    applied = told()
+    return (
+        f"Configuration applied: {applied}." if applied else "It did not tell which configuration it applied."
+    )
+
+
 def confirm(backend: Backend, csc: CscName, target: SummaryState, patience: Patience) -> str:
     """See that a CSC is in a state and alive, or, for OFFLINE, that it has ended.
 
@@ -314,7 +355,10 @@ def confirm(backend: Backend, csc: CscName, target: SummaryState, patience: Pati
     )
     seen = board.csc_state(csc)
     if seen.last_reported is not target:
-        raise StepError(f"{csc} is not in {target.name}.", changed=f"{seen}")
+        sample = board.state_sample(csc)
+        since_tai_s = 0.0 if sample is None else sample.stamp.sent_tai_s - _CLOCK_SLACK_S
+        said = complaints(backend, csc, since_tai_s)
+        raise StepError(f"{csc} is not in {target.name}.", changed=f"{seen}", advice=said)
     if not ends and seen.alive is not True:
         raise UnknownOutcomeError(
             f"{csc} reported {target.name} but is not seen to be alive.",

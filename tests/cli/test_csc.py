@@ -133,7 +133,10 @@ def test_failures_of_the_login_and_the_queue(run, simulator, monkeypatch):
     code, _, err = run("csc", "set", "DIMM:1", "ENABLED")
     assert code == 3
     assert "no right to command" in err
-    monkeypatch.setenv("COMMTOOLS_LOVE_PASSWORD", "wrong")
+    monkeypatch.setenv("COMMTOOLS_LOVE_PASSWORD", "of another LOVE")
+    assert run("csc", "states")[0] == 0
+    monkeypatch.setenv("COMMTOOLS_LOVE_URL", simulator.services["love"].url)
+    monkeypatch.setenv("COMMTOOLS_LOVE_USER", "operator")
     code, _, err = run("csc", "states")
     assert code == 3
     assert "does not accept the login" in err

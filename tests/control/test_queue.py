@@ -36,6 +36,7 @@ def test_an_override_is_read_when_the_csc_is_listed_twice(control):
     control.set_state("DIMM:1", "ENABLED")
     outcome = control.set_state("DIMM:1", "ENABLED", override="summit.yaml", via="queue", reload=True)
     assert S.STANDBY in outcome.path
+    assert "Configuration applied: _init.yaml,summit.yaml." in outcome.reason
 
 
 def test_many_cscs_go_by_one_script_on_each_queue(control, observatory):

@@ -2,6 +2,7 @@ import io
 import logging
 import sys
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from pydantic import SecretStr
@@ -105,6 +106,18 @@ def test_the_right_to_command(login, observatory):
     assert not visitor.may_command
     with pytest.raises(ForbiddenError, match="not allowed to command"):
         visitor.post("cmd/", {"cmd": "cmd_enable", "params": {}, "csc": "DIMM", "salindex": 1})
+
+
+def test_many_threads_log_in_once(login, observatory):
+    session = login()
+    with ThreadPoolExecutor(20) as pool:
+        tokens = set(pool.map(lambda _: session.token(), range(40)))
+    assert len(tokens) == len(observatory.observatory.users["operator"].tokens) == 1
+    observatory.call(observatory.observatory.users["operator"].expire)
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda _: session.get("salinfo/topic-names"), range(40)))
+    assert all("DIMM" in answer for answer in answers)
+    assert len(observatory.observatory.users["operator"].tokens) == 1
 
 
 def test_loves_clock_is_tai(login):

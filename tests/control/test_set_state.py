@@ -38,6 +38,7 @@ def test_three_lines_change_a_state_and_return_what_was_observed(control, observ
 def test_where_it_is_already_nothing_is_sent(control):
     outcome = control.set_state("DIMM:1", "STANDBY")
     assert (outcome.ok, outcome.path) == (True, (S.STANDBY,))
+    assert "nothing was sent" in outcome.reason
 
 
 def test_states_of_all_cscs(control, csc_site):
@@ -195,6 +196,7 @@ def test_an_override_for_a_csc_that_is_there_already_asks_for_a_detour(control):
     assert control.plan("DIMM:1", "ENABLED", override="summit.yaml").question
     outcome = control.set_state("DIMM:1", "ENABLED", override="summit.yaml", reload=True)
     assert outcome.path == (S.ENABLED, S.DISABLED, S.STANDBY, S.DISABLED, S.ENABLED)
+    assert outcome.reason == "Configuration applied: _init.yaml,summit.yaml."
 
 
 def test_each_csc_has_its_own_outcome(control, break_it, observatory):
