@@ -14,8 +14,10 @@ from pydantic import BaseModel, Field, SecretStr, ValidationError
 from lsst_commtools.errors import SiteError
 from lsst_commtools.site.control import ControlSection, LoveSection
 from lsst_commtools.site.data import DataSection
+from lsst_commtools.site.deploy import DeploySection
 from lsst_commtools.site.home import commtools_home
 from lsst_commtools.site.images import ImagesSection
+from lsst_commtools.site.notices import NoticesSection
 from lsst_commtools.site.procedure import ProcedureSection
 from lsst_commtools.site.releases import ReleasesSection
 from lsst_commtools.site.repos import ReposSection
@@ -50,6 +52,10 @@ class Site(Section):
         Where LOVE is, and which CSCs there are.
     control
         Which CSCs may be changed.
+    deploy
+        Where CSCs run: Argo CD, and the container for tests.
+    notices
+        Where work is announced.
     images
         Which lab images are shown, and who approves them.
     releases
@@ -66,6 +72,8 @@ class Site(Section):
     data: DataSection = Field(default_factory=DataSection)
     love: LoveSection = Field(default_factory=LoveSection)
     control: ControlSection = Field(default_factory=ControlSection)
+    deploy: DeploySection = Field(default_factory=DeploySection)
+    notices: NoticesSection = Field(default_factory=NoticesSection)
     images: ImagesSection = Field(default_factory=ImagesSection)
     releases: ReleasesSection = Field(default_factory=ReleasesSection)
     repos: ReposSection = Field(default_factory=ReposSection)
