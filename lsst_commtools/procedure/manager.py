@@ -112,6 +112,7 @@ class OutputNotebook(NotebookExecutionManager):
         self.output_path: str | None
         self.redactor = redactor
         self.unwritten: OSError | None = None
+        self._ending = False
         self._shown: dict[int, str] = {}
         self._sources: dict[int, str] = {}
         for index, cell in enumerate(nb.cells):
@@ -127,7 +128,7 @@ class OutputNotebook(NotebookExecutionManager):
         try:
             self._show(self._shown)
             if papermill_io.get_handler(self.output_path) is papermill_io.get_handler("local"):
-                write_atomic(nbformat.writes(self.nb), Path(self.output_path))
+                write_atomic(nbformat.writes(self.nb), Path(self.output_path), durable=self._ending)
             else:
                 write_ipynb(self.nb, self.output_path)
         except OSError as error:
@@ -180,6 +181,7 @@ class OutputNotebook(NotebookExecutionManager):
                 values["status"] = self.NOT_RUN
             elif values["status"] == self.RUNNING:
                 values["status"] = self.INTERRUPTED
+        self._ending = True
         super().notebook_complete(**kwargs)
         self._show(self._shown)  # for good: papermill writes this notebook once more
         self._sources = dict(self._shown)

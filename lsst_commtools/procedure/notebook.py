@@ -191,7 +191,7 @@ def stripped_text(nb: NotebookNode) -> str:
     return str(nbformat.writes(copy))
 
 
-def write_atomic(text: str, path: Path) -> None:
+def write_atomic(text: str, path: Path, *, durable: bool = True) -> None:
     """Write a file so that at each moment the old or the new content is there as a whole.
 
     Parameters
@@ -200,6 +200,8 @@ def write_atomic(text: str, path: Path) -> None:
         New content.
     path
         The file; pipes and devices are written as they are.
+    durable
+        Whether it must also outlive the machine, not only this process.
     """
     if path.exists() and not path.is_file():
         path.write_text(text, encoding="utf-8")
@@ -211,7 +213,8 @@ def write_atomic(text: str, path: Path) -> None:
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
             stream.write(text)
             stream.flush()
-            os.fsync(stream.fileno())
+            if durable:
+                os.fsync(stream.fileno())
         with contextlib.suppress(OSError):
             part.chmod(target.stat().st_mode if target.exists() else 0o666 & ~_umask())
         part.replace(target)

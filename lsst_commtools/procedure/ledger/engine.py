@@ -11,7 +11,7 @@ from sqlalchemy import event, pool
 
 from lsst_commtools.errors import InputError
 
-__all__ = ["connect", "sqlite_path"]
+__all__ = ["connect", "create_sqlite", "keep_open", "sqlite_path"]
 
 _BUSY_S = 0.25  # the ledger itself tries again
 _POSTGRESQL_CONNECT_S = 5
@@ -70,7 +70,13 @@ def connect(url: str) -> sa.Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
-        writes = connection.get_execution_options().get("writes", False)
+        options = connection.get_execution_options()
+        writes = options.get("writes", False)
+        if writes:
+            # In write-ahead mode a commit that is not synchronised outlives its process, but not the machine.
+            connection.exec_driver_sql(
+                f"PRAGMA synchronous={'FULL' if options.get('durable', True) else 'NORMAL'}"
+            )
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
@@ -92,17 +98,33 @@ def create_sqlite(path: Path) -> None:
         connection.close()
 
 
+def keep_open(path: Path) -> sqlite3.Connection:
+    """Open a sqlite ledger and do nothing with it: the last one to close it would have to tidy up each time.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    sqlite3.Connection
+        Holds no lock; to be closed with its ledger.
+    """
+    connection = _open_sqlite(path)
+    connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    return connection
+
+
 def _open_sqlite(path: Path) -> sqlite3.Connection:
     # mode=rw: a ledger that is away must fail here, not be replaced by an empty one.
-    connection = sqlite3.connect(
+    return sqlite3.connect(
         f"file:{quote(str(path))}?mode=rw",
         uri=True,
         timeout=_BUSY_S,
         isolation_level=None,
         check_same_thread=False,
     )
-    connection.execute("PRAGMA synchronous=FULL")
-    return connection
 
 
 def _parse(url: str) -> sa.URL:

@@ -8,6 +8,7 @@ import logging
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ import sqlalchemy as sa
 
 from lsst_commtools.errors import CommtoolsError, ServiceError, TableError
 from lsst_commtools.procedure.ledger import tables
-from lsst_commtools.procedure.ledger.engine import connect, create_sqlite, sqlite_path
+from lsst_commtools.procedure.ledger.engine import connect, create_sqlite, keep_open, sqlite_path
 from lsst_commtools.procedure.ledger.spool import Spool, find_spools, locked, read_spool
 from lsst_commtools.procedure.values import Event, Kind
 from lsst_commtools.site.home import commtools_home
@@ -30,6 +31,8 @@ __all__ = ["Ledger", "LedgerAwayError", "ledger_url"]
 _LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _AWAY = (sa.exc.DBAPIError, sqlite3.Error, OSError)
+# What a crash of the whole machine may take: the run is aborted then, and these only say how far it was.
+_RECONSTRUCTIBLE = (Kind.CELL_STARTED, Kind.CELL_ENDED, Kind.KERNEL_STARTED)
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
 
 
@@ -137,6 +140,9 @@ class Ledger:
 
             self._patiently(work, self._wait_s)
             self._ready = True
+            if path is not None:
+                with contextlib.suppress(sqlite3.Error):
+                    weakref.finalize(self, keep_open(path).close)
 
     def add(self, run: str, kind: Kind, data: dict[str, Any], *, who: str, host: str, pid: int) -> Event:
         """Add an event; it goes to the spool file where the ledger stays away.
@@ -310,14 +316,18 @@ class Ledger:
         return connection
 
     @contextlib.contextmanager
-    def _begin(self, *, writes: bool) -> Iterator[sa.Connection]:
-        with self._engine.connect().execution_options(writes=writes) as connection, connection.begin():
+    def _begin(self, *, writes: bool, durable: bool = True) -> Iterator[sa.Connection]:
+        with (
+            self._engine.connect().execution_options(writes=writes, durable=durable) as connection,
+            connection.begin(),
+        ):
             yield connection
 
     def _insert(self, events: Sequence[Event], *, merging: bool = False) -> list[Event]:
         """Insert events that are not there yet, each with its place in the order of its run."""
         table, stored = tables.EVENTS, []
-        with self._begin(writes=True) as connection:
+        durable = any(event.kind not in _RECONSTRUCTIBLE for event in events)
+        with self._begin(writes=True, durable=durable) as connection:
             for event in events:
                 if connection.dialect.name == "postgresql":
                     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(event.run))))
