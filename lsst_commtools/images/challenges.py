@@ -10,10 +10,11 @@ from lsst_commtools.errors import ProtocolError, RefusedError
 
 __all__ = ["Challenge", "check_realm", "next_link", "origin_of", "parse_challenges"]
 
-_SCHEME = re.compile(r"\s*,?\s*([A-Za-z][A-Za-z0-9!#$%&'*+.^_`|~-]*)(?=\s+[^=\s,]|\s*$|\s*,)")
-_PARAMETER = re.compile(r'\s*,?\s*([A-Za-z0-9!#$%&\'*+.^_`|~-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))')
-_LINK = re.compile(r'\s*,?\s*<([^>]*)>((?:\s*;\s*[A-Za-z*]+(?:\s*=\s*(?:"[^"]*"|[^\s",;]+))?)*)')
+_SCHEME = re.compile(r"[\s,]*([A-Za-z][A-Za-z0-9!#$%&'*+.^_`|~-]*)(?=\s+[^=\s,]|\s*$|\s*,)")
+_PARAMETER = re.compile(r'[\s,]*([A-Za-z0-9!#$%&\'*+.^_`|~-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))')
+_LINK = re.compile(r'<([^<>]*)>((?:\s*;\s*[A-Za-z*]+(?:\s*=\s*(?:"[^"]*"|[^\s",;]+))?)*)')
 _REL = re.compile(r';\s*rel\s*=\s*(?:"([^"]*)"|([^\s",;]+))', re.IGNORECASE)
+_LONGEST_HEADER = 8192  # and no two repetitions of white space stand side by side below: that would be slow
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -45,7 +46,13 @@ def parse_challenges(header: str) -> list[Challenge]:
     -------
     list of Challenge
         As far as the header can be read.
+
+    Raises
+    ------
+    ProtocolError
+        If it is longer than any that is in use.
     """
+    _check_length(header)
     challenges: list[Challenge] = []
     position = 0
     while (scheme := _SCHEME.match(header, position)) is not None and scheme.end() > position:
@@ -143,6 +150,7 @@ def next_link(header: str | None, url: str, seen: set[str]) -> str | None:
     ProtocolError
         If the link leads to another host or scheme, or to a page that was read.
     """
+    _check_length(header or "")
     for match in _LINK.finditer(header or ""):
         rel = _REL.search(match[2])
         if rel is None or "next" not in (rel[1] or rel[2] or "").lower().split():
@@ -163,3 +171,9 @@ def next_link(header: str | None, url: str, seen: set[str]) -> str | None:
         seen.add(target)
         return target
     return None
+
+
+def _check_length(header: str) -> None:
+    """Refuse headers that only an attack would be so long for."""
+    if len(header) > _LONGEST_HEADER:
+        raise ProtocolError(f"The registry sent a header of {len(header)} characters.")

@@ -158,15 +158,14 @@ def parse_table(text: str) -> SourceModel:
 
 def _split(cell: str) -> list[str]:
     """Split at commas, semicolons and line ends that stand in no brackets."""
-    parts = [""]
-    depth = 0
-    for character in cell:
+    parts: list[str] = []
+    depth = start = 0
+    for position, character in enumerate(cell):
         depth = max(depth + (character in "[(") - (character in "])"), 0)
         if character in ",;\n" and not depth:
-            parts.append("")
-        else:
-            parts[-1] += character
-    return [part.strip() for part in parts]
+            parts.append(cell[start:position].strip())
+            start = position + 1
+    return [*parts, cell[start:].strip()]
 
 
 def _check_ids(reader: _Reader) -> None:

@@ -23,9 +23,8 @@ __all__ = [
 
 _UPPER = re.compile(r"(?<=[a-z0-9])([A-Z])")
 _AGE = re.compile(
-    r"\s*(?:(?P<weeks>[0-9]+)\s*w(?:eeks?)?)?\s*(?:(?P<days>[0-9]+)\s*d(?:ays?)?)?\s*"
-    r"(?:(?P<hours>[0-9]+)\s*h(?:ours?)?)?\s*(?:(?P<minutes>[0-9]+)\s*m(?:in(?:utes?)?)?)?\s*"
-    r"(?:(?P<seconds>[0-9]+)\s*s(?:ec(?:onds?)?)?)?\s*"
+    r"(?:(?P<weeks>[0-9]+)w(?:eeks?)?)?(?:(?P<days>[0-9]+)d(?:ays?)?)?(?:(?P<hours>[0-9]+)h(?:ours?)?)?"
+    r"(?:(?P<minutes>[0-9]+)m(?:in(?:utes?)?)?)?(?:(?P<seconds>[0-9]+)s(?:ec(?:onds?)?)?)?"
 )
 
 
@@ -48,7 +47,7 @@ def _duration(value: Any) -> Any:
         return value
     if not isinstance(value, str):
         return dt.timedelta(seconds=value)
-    match = _AGE.fullmatch(value)
+    match = _AGE.fullmatch("".join(value.split()))
     if match is None or not any(match.groups()):
         raise ValueError("a duration such as 5m, 30d or 1w2d is needed")
     try:

@@ -109,5 +109,22 @@ def test_unknown_keys_and_bad_values_are_refused(filters):
         ImagesSection.model_validate({"filters": filters})
 
 
+@pytest.mark.parametrize(
+    ("text", "days"), [("1w 2 d", 9), ("2 weeks", 14), ("36h", 1.5), (86400, 1), ("1d12h", 1.5)]
+)
+def test_ages_as_people_write_them(text, days):
+    policy = ImageFilterPolicy.model_validate({"weekly": {"age": text}})
+    assert policy.weekly.age == dt.timedelta(days=days)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "text", [" " * 10_000, "1w" + " " * 10_000 + "x", "", "1d1w", "-1d", "9" * 5000 + "d"]
+)
+def test_what_is_no_age_is_refused(text):
+    with pytest.raises(ValidationError):
+        ImageFilterPolicy.model_validate({"weekly": {"age": text}})
+
+
 def test_a_very_great_age_hides_nothing():
     assert kept({"weekly": {"age": "999999d"}, "daily": {"age": "900000w"}}) == ALL

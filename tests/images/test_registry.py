@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from lsst_commtools.errors import (
@@ -349,6 +352,27 @@ def test_challenges_are_read_with_their_quotes():
     assert parse_challenges("") == []
     assert [c.scheme for c in parse_challenges("Negotiate, Basic realm=x")] == ["negotiate", "basic"]
     assert parse_challenges('"') == []
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.text(alphabet='<>",;= \\\trelnextbasic:/\u00e9', max_size=300))
+def test_any_header_is_read_or_refused(header):
+    for challenge in parse_challenges(header):
+        assert challenge.scheme
+    with contextlib.suppress(ProtocolError):
+        next_link(header, "https://r.example/v2/lab/tags/list", set())
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("piece", ["<", " ", '"', "a=", "\\", ";", "<>;"])
+def test_a_header_without_end_is_refused(piece):
+    begun = time.monotonic()
+    for header in (piece * 8000, piece * 70_000):
+        with contextlib.suppress(ProtocolError):
+            parse_challenges(f"Bearer {header}"[:8192] if len(header) < 9000 else header)
+        with contextlib.suppress(ProtocolError):
+            next_link(header[:8192] if len(header) < 9000 else header, "https://r.example/", set())
+    assert time.monotonic() - begun < 5
 
 
 def test_links():
