@@ -10,10 +10,11 @@ if TYPE_CHECKING:
     from lsst_commtools.repos.chain import find_in_chain, read_link, resolve_chain
     from lsst_commtools.repos.check import CheckLine, Verdict, newest_image_hours
     from lsst_commtools.repos.convert import ConversionAction, ConversionItem, plan_conversion
-    from lsst_commtools.repos.facade import Holdings, Repositories
+    from lsst_commtools.repos.facade import Repositories
     from lsst_commtools.repos.gen2 import Gen2Repository
     from lsst_commtools.repos.gen3 import CollectionTree, Gen3Repository
     from lsst_commtools.repos.gen3_audit import audit_gen3
+    from lsst_commtools.repos.holdings import Holdings
     from lsst_commtools.repos.image import ImageId
     from lsst_commtools.repos.links import (
         RepointPlan,
@@ -42,10 +43,11 @@ _HOMES = {
     "chain": ("find_in_chain", "read_link", "resolve_chain"),
     "check": ("CheckLine", "Verdict", "newest_image_hours"),
     "convert": ("ConversionAction", "ConversionItem", "plan_conversion"),
-    "facade": ("Holdings", "Repositories"),
+    "facade": ("Repositories",),
     "gen2": ("Gen2Repository",),
     "gen3": ("CollectionTree", "Gen3Repository"),
     "gen3_audit": ("audit_gen3",),
+    "holdings": ("Holdings",),
     "image": ("ImageId",),
     "links": (
         "RepointPlan", "count_images", "last_repoint", "make_linked_repository", "plan_repoint", "repoint",

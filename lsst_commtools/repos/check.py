@@ -12,6 +12,7 @@ from pathlib import Path
 from lsst_commtools.errors import CommtoolsError
 from lsst_commtools.repos.chain import resolve_chain
 from lsst_commtools.repos.gen2 import Gen2Repository
+from lsst_commtools.repos.gen3 import Gen3Repository
 from lsst_commtools.repos.tree import list_tree
 from lsst_commtools.repos.values import Repository
 from lsst_commtools.site.repos import RepositorySection
@@ -184,7 +185,11 @@ def newest_image_hours(folder: str | os.PathLike[str], now_utc: dt.datetime | No
 def _newest(repository: Repository) -> tuple[float | None, float | None]:
     """Give when the newest image came into the repository and into the storage, in seconds of POSIX time."""
     if repository.generation == 3:
-        return _newest_time([repository.root]), None
+        gen3 = Gen3Repository(repository)
+        try:
+            return gen3.newest_seconds(), None
+        finally:
+            gen3.close()
     gen2 = Gen2Repository(repository)
     storage = gen2.paths.storage
     return (

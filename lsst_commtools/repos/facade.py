@@ -7,7 +7,7 @@ import datetime as dt
 import functools
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -19,12 +19,14 @@ from lsst_commtools.repos.butlers import default_collections, is_gen3, open_butl
 from lsst_commtools.repos.chain import is_repository, resolve_chain
 from lsst_commtools.repos.check import CheckLine, check_repository
 from lsst_commtools.repos.discover import discover, instrument_of_butler
-from lsst_commtools.repos.gen2 import Gen2Repository, Holding, Lost
+from lsst_commtools.repos.gen2 import Gen2Repository
 from lsst_commtools.repos.gen3 import CollectionTree, Gen3Repository, find_exposures
 from lsst_commtools.repos.gen3_audit import audit_gen3
+from lsst_commtools.repos.holdings import Holdings
 from lsst_commtools.repos.image import ImageId, ImageName
 from lsst_commtools.repos.names import instrument_of_mapper
-from lsst_commtools.repos.values import AuditReport, Chain, Located, Location, Repository, Station
+from lsst_commtools.repos.stations import locate_image
+from lsst_commtools.repos.values import AuditReport, Chain, Located, Repository
 from lsst_commtools.site.repos import RepositorySection, ReposSection
 
 if TYPE_CHECKING:
@@ -33,82 +35,13 @@ if TYPE_CHECKING:
 
     from lsst_commtools.site import Site
 
-__all__ = ["Holdings", "Repositories"]
-
-
-@dataclass(frozen=True)
-class Holdings:
-    """What a repository holds of a night, against what it should.
-
-    Parameters
-    ----------
-    repository
-        Label.
-    day_obs
-        The night.
-    items
-        Each science detector of each exposure that anything knows of.
-    """
-
-    repository: str
-    day_obs: int
-    items: tuple[Holding, ...]
-
-    @property
-    def missing(self) -> tuple[Holding, ...]:
-        """Images that are expected and not there."""
-        return tuple(item for item in self.items if not item.present)
-
-    @property
-    def gaps(self) -> tuple[int, ...]:
-        """Numbers between 1 and the last of which nothing is known."""
-        known = {item.seq_num for item in self.items}
-        return tuple(n for n in range(1, max(known, default=0)) if n not in known)
-
-    def to_dict(self) -> dict[str, object]:
-        """Give the counts as plain values."""
-        return {
-            "repository": self.repository,
-            "day_obs": self.day_obs,
-            "expected": len(self.items),
-            "present": len(self.items) - len(self.missing),
-            "missing": [asdict(item) for item in self.missing],
-            "gaps": list(self.gaps),
-        }
-
-    def to_frame(self) -> pd.DataFrame:
-        """Give a table with one row an exposure and one column a detector: ``ok``, or the station at which it is."""
-        import pandas as pd
-
-        frame = pd.DataFrame(
-            [(i.seq_num, i.detector, _state(i)) for i in self.items], columns=["seq_num", "detector", "is"]
-        )
-        return frame.pivot_table(index="seq_num", columns="detector", values="is", aggfunc="first")
-
-    def by_detector(self) -> pd.DataFrame:
-        """Give a table of expected and present images for each detector."""
-        import pandas as pd
-
-        frame = pd.DataFrame([(i.detector, i.present) for i in self.items], columns=["detector", "present"])
-        groups = frame.groupby("detector")["present"]
-        counts = pd.DataFrame({"expected": groups.size(), "present": groups.sum()})
-        return counts.assign(missing=counts["expected"] - counts["present"])
-
-
-def _state(item: Holding) -> str:
-    if item.present:
-        return "ok" if item.registered else "no row"
-    if item.registered:
-        return "file gone"
-    return "not ingested" if item.transferred else "missing"
+__all__ = ["Repositories"]
 
 
 # The class below has a method `list`, so types that are lists get their names here.
 _Repositories = list[Repository]
-_Places = list[Location]
 _Notes = list[str]
 _Lines = list[CheckLine]
-_Traces = list[Located]
 
 
 class Repositories:
@@ -307,7 +240,7 @@ class Repositories:
 
     @contextlib.contextmanager
     def _gen3(self, repository: Repository, instrument: str) -> Iterator[Gen3Repository]:
-        given = Repository(**{**asdict(repository), "instrument": instrument})
+        given = replace(repository, instrument=instrument)
         gen3 = Gen3Repository(given, self.index, self.settings.output_chain)
         try:
             yield gen3
@@ -345,7 +278,8 @@ class Repositories:
         NotFoundError
             If no repository has the image, or the collections are missing.
         """
-        names = [repository, *(label for label in self.settings.fallbacks if label != repository)]
+        there = {r.label for r in self.known}
+        names = [repository, *(n for n in self.settings.fallbacks if n != repository and n in there)]
         tried = []
         for name in names if having is not None else names[:1]:
             taken = (
@@ -392,71 +326,16 @@ class Repositories:
             All places, and the station.
         """
         image = ImageId.parse(name, instrument)
-        fitting = [r for r in self.known if image.instrument in (None, r.instrument) or not r.instrument]
+        notes: _Notes = []
+        try:
+            known = self.known
+        except CommtoolsError as error:
+            known = self._told
+            notes.append(error.message)
+        fitting = [r for r in known if image.instrument in (None, r.instrument) or not r.instrument]
         asked = [self._take(repository)] if repository is not None else [r for r in fitting if not r.internal]
-        unread: _Notes = []
-        places = self._places(asked, image, unread)
-        if places:
-            return _found(image, places, unread)
         others = [r for r in fitting if r not in asked]
-        elsewhere = self._places(others, image, unread)
-        if elsewhere:
-            first, labels = (
-                elsewhere[0],
-                ", ".join(repr(r.label) for r in asked) or "no repository for people",
-            )
-            reason = f"It is in {first.repository!r} ({first.root}), which is not reached from {labels}."
-            lost = tuple(Location(**{**asdict(place), "wins": False}) for place in elsewhere)
-            return Located(image.text, Station.UNREACHED, reason, lost, unread=tuple(unread))
-        return self._lost(image, asked + others, unread)
-
-    def _places(self, repositories: _Repositories, image: ImageId, unread: _Notes) -> _Places:
-        places: _Places = []
-        for repository in repositories:
-            try:
-                if repository.generation == 2:
-                    places += Gen2Repository(repository).locate(image)
-                    continue
-                with self._gen3(repository, image.instrument or repository.instrument or "LSSTCam") as gen3:
-                    places += gen3.locate(image)
-            except CommtoolsError as error:
-                unread.append(f"{repository.label}: {error.message}")
-        return sorted(places, key=lambda place: not place.wins)
-
-    def _lost(self, image: ImageId, repositories: _Repositories, unread: _Notes) -> Located:
-        storages = 0
-        traces: _Traces = []
-        for repository in repositories:
-            try:
-                if repository.generation == 3:
-                    with self._gen3(
-                        repository, image.instrument or repository.instrument or "LSSTCam"
-                    ) as gen3:
-                        ids = gen3.other_ids(image)
-                    if ids:
-                        reason = (
-                            f"{repository.label!r} has it under the exposure id {', '.join(map(str, ids))}."
-                        )
-                        traces.append(Located(image.text, Station.OTHER_ID, reason))
-                    continue
-                lost = Gen2Repository(repository).lost(image)
-            except CommtoolsError as error:
-                unread.append(f"{repository.label}: {error.message}")
-                continue
-            storages += not lost.unread
-            unread += [line for line in lost.unread if line not in unread]
-            trace = _trace(image, repository, lost)
-            if trace is not None:
-                traces.append(trace)
-        order = [Station.OTHER_ID, Station.NOT_INGESTED, Station.FILE_GONE]
-        if traces:
-            best = min(traces, key=lambda trace: order.index(trace.station))
-            return Located(image.text, best.station, best.reason, (), best.log, tuple(unread))
-        if unread or not storages:
-            reason = "It was not found, but not everything could be looked at."
-            return Located(image.text, Station.UNKNOWN, reason, unread=tuple(unread))
-        reason = f"It is in none of the {storages} storage folders: it was not transferred."
-        return Located(image.text, Station.NOT_TRANSFERRED, reason)
+        return locate_image(image, asked, others, self._gen3, notes)
 
     def holdings(self, repository: str | os.PathLike[str] | Repository, day_obs: int) -> Holdings:
         """Count what a repository holds of a night.
@@ -574,36 +453,3 @@ def _cameras(repository: Repository) -> tuple[str, ...]:
 
 def _is_path(text: str) -> bool:
     return "://" in text or Path(text).exists()
-
-
-def _found(image: ImageId, places: list[Location], unread: list[str]) -> Located:
-    winners = [place for place in places if place.wins] or places
-    there = [place for place in winners if place.exists]
-    labels = sorted({place.repository for place in places})
-    if not there:
-        reason = (
-            f"{winners[0].repository!r} has {winners[0].path}, but the file is gone: {winners[0].target}."
-        )
-        return Located(image.text, Station.FILE_GONE, reason, tuple(places), unread=tuple(unread))
-    how_many = f"It is in {len(labels)} {'repository' if len(labels) == 1 else 'repositories'}"
-    shadowed = sum(not place.wins for place in places)
-    more = f", {shadowed} further {'copy is' if shadowed == 1 else 'copies are'} shadowed" if shadowed else ""
-    lacking = len(winners) - len(there)
-    gone = f"; of {lacking} of its {len(winners)} files only the entry is left" if lacking else ""
-    reason = f"{how_many}; {there[0].repository!r} finds {there[0].path}{more}{gone}."
-    return Located(image.text, Station.FOUND, reason, tuple(places), unread=tuple(unread))
-
-
-def _trace(image: ImageId, repository: Repository, lost: Lost) -> Located | None:
-    if lost.other:
-        reason = f"{lost.stored[0]} was ingested under another id: {lost.other[0]}."
-        return Located(image.text, Station.OTHER_ID, reason, log=lost.log)
-    if lost.stored:
-        held = f" Its place {lost.occupied[0]} is held by another image." if lost.occupied else ""
-        why = "" if lost.log else " No log tells why."
-        reason = f"{lost.stored[0]} was transferred, but {repository.label!r} has not ingested it.{held}{why}"
-        return Located(image.text, Station.NOT_INGESTED, reason, log=lost.log)
-    if lost.registered:
-        reason = f"The registry of {repository.label!r} has it, but the file is gone."
-        return Located(image.text, Station.FILE_GONE, reason, log=lost.log)
-    return None

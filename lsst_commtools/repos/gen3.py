@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -132,7 +133,7 @@ def stored_files(
     Parameters
     ----------
     butler
-        A repository that is opened directly, not through a server.
+        The repository; a served one is asked dataset by dataset.
     refs
         Datasets.
 
@@ -143,30 +144,28 @@ def stored_files(
     file : StoredFile or None
         Its file; None if the datastore has no record of it.
     """
-    datastore = butler._datastore  # noqa: SLF001 - the public interface asks dataset by dataset
-    parts = getattr(datastore, "datastores", None) or [datastore]
-    roots = {part.name: _local(str(getattr(part, "root", ""))) for part in parts}
-    batch: list[DatasetRef] = []
-
-    def flush() -> Iterator[tuple[DatasetRef, StoredFile | None]]:
-        files: dict[Any, StoredFile] = {}
-        for name, data in datastore.export_records(batch).items():
-            for dataset_id, tables in data.records.items():
-                for info in (info for infos in tables.values() for info in infos):
-                    root = roots.get(name, "")
-                    files[dataset_id] = StoredFile(
-                        _join(root, info.path), info.file_size, info.checksum, root
-                    )
+    datastore = getattr(butler, "_datastore", None)  # the public interface asks dataset by dataset
+    if datastore is None:  # a served repository
+        for ref in refs:
+            yield ref, StoredFile(str(butler.getURI(ref)), -1, None, "")
+        return
+    pending = iter(refs)
+    while batch := list(itertools.islice(pending, _BATCH)):
+        files = _recorded(datastore, batch)
         for ref in batch:
             yield ref, files.get(ref.id)
 
-    for ref in refs:
-        batch.append(ref)
-        if len(batch) >= _BATCH:
-            yield from flush()
-            batch = []
-    if batch:
-        yield from flush()
+
+def _recorded(datastore: Any, refs: list[DatasetRef]) -> dict[Any, StoredFile]:
+    parts = getattr(datastore, "datastores", None) or [datastore]
+    roots = {part.name: _local(str(getattr(part, "root", ""))) for part in parts}
+    files: dict[Any, StoredFile] = {}
+    for name, data in datastore.export_records(refs).items():
+        root = roots.get(name, "")
+        for dataset_id, tables in data.records.items():
+            for info in itertools.chain.from_iterable(tables.values()):
+                files[dataset_id] = StoredFile(_join(root, info.path), info.file_size, info.checksum, root)
+    return files
 
 
 def _join(root: str, path: str) -> str:
@@ -324,6 +323,17 @@ class Gen3Repository:
             for ref, file in stored_files(self.butler, refs)
         ]
         return sorted(found, key=lambda place: (not place.wins, place.collection, place.detector or 0))
+
+    def newest_seconds(self) -> float | None:
+        """Give when the newest exposure ended, in seconds of POSIX time; None if there is none."""
+        if self.instrument not in {
+            record.name for record in self.butler.query_dimension_records("instrument")
+        }:
+            return None
+        records = self.butler.query_dimension_records(
+            "exposure", instrument=self.instrument, order_by="-exposure.timespan.end", limit=1, explain=False
+        )
+        return float(records[0].timespan.end.unix) if records else None
 
     def other_ids(self, image: ImageId) -> list[int]:
         """Give exposure ids under which an image was registered by mistake.

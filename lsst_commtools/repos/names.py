@@ -30,7 +30,6 @@ _RAW = re.compile(
 )
 _MAPPERS = {
     "auxtel": "LATISS", "latiss": "LATISS", "ts8": "LSST-TS8", "comcam": "LSSTComCam", "lsstcam": "LSSTCam",
-    "camera": "LSSTCam",
 }  # fmt: skip
 
 

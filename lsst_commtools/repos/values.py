@@ -72,7 +72,8 @@ class Repository:
     writable
         Whether users may write there.
     source
-        Folder with ``storage``, ``gen2repo`` and ``log``, where the site names one.
+        Where its images come from: in Gen2 a folder with ``storage``, ``gen2repo`` and ``log``, in Gen3 a folder of
+        raw files.
     collections
         Gen3 collections to search, in order.
     """

@@ -21,7 +21,10 @@ class RepositorySection(Section):
     aliases: tuple[str, ...] = Field((), description="Other names that people use.")
     internal: bool = Field(default=False, description="Nobody should be pointed at it.")
     linked_by: str = Field("", description="For an internal one: the repository to use in its place.")
-    source: str = Field("", description="Folder with storage, gen2repo and log, where its images come from.")
+    source: str = Field(
+        "",
+        description="Where its images come from: Gen2, a folder with storage, gen2repo and log; Gen3, raw files.",
+    )
     writable: bool = Field(
         default=False, description="Whether users must be able to write there, for reruns."
     )

@@ -136,6 +136,8 @@ def reference(folders) -> tuple[list[int], set[str]]:
     cycles: set[str] = set()
 
     def visit(number, above, by, top=False):
+        folder = folders[number]
+        nested = by == "nested" and folder.kind == "old"
         if number in above:
             cycles.add("link-cycle" if by == "link" else "config-cycle")
             return
@@ -144,11 +146,12 @@ def reference(folders) -> tuple[list[int], set[str]]:
         if number in order:
             return
         order.append(number)
-        folder = folders[number]
-        if folder.kind == "old" and leads_somewhere(folders, folder):
-            visit(folder.link[0], (*above, number), "link")
-        for target, _ in folder.parents:
-            visit(target, (*above, number), "config")
+        # A nested configuration records old parents only: that is all the old stack saw through links.
+        linked = folder.kind == "old" and leads_somewhere(folders, folder)
+        if linked and not (nested and folders[folder.link[0]].kind != "old"):
+            visit(folder.link[0], (*above, number), "nested" if nested else "link")
+        for target, form in folder.parents:
+            visit(target, (*above, number), "nested" if form == "nested" else "config")
 
     visit(0, (), "input", top=True)
     return order, cycles

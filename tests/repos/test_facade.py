@@ -171,6 +171,34 @@ class TestStations:
             repos.butler("main", having=(20260320, 9))
 
 
+def test_gen3_stations(small_repository, tmp_path):
+    small = small_repository()
+    small.add(1)
+    small.add(2, exposure_id=2026032000099)
+    (small.storage / "AT_O_20260320_000005.fits").touch()
+    entry = {"path": str(small.folder), "instrument": "LATISS", "source": str(small.storage)}
+    repos = Repositories(section=ReposSection.model_validate({"repositories": {"main": entry}}))
+    stations = {n: repos.locate(f"AT_O_20260320_{n:06d}").station for n in (1, 2, 5, 6)}
+    assert stations == {
+        1: Station.FOUND, 2: Station.OTHER_ID, 5: Station.NOT_INGESTED, 6: Station.NOT_TRANSFERRED,
+    }  # fmt: skip
+    entry["path"] = str(tmp_path / "gone")
+    repos = Repositories(section=ReposSection.model_validate({"repositories": {"main": entry}}))
+    located = repos.locate("AT_O_20260320_000001")
+    assert located.station is Station.UNKNOWN
+    assert "cannot be opened" in located.unread[0] or "no Gen3 repository" in located.unread[0]
+
+
+def test_an_index_that_cannot_be_read_does_not_hide_folders(teststand, monkeypatch):
+    monkeypatch.setenv("DAF_BUTLER_REPOSITORY_INDEX", "/nowhere/index.yaml")
+    entry = {"path": str(teststand.shared), "instrument": "LATISS", "generation": 2}
+    repos = Repositories(section=ReposSection.model_validate({"repositories": {"auxTel": entry}}))
+    located = repos.locate("AT_O_20190529_000001")
+    assert located.station is Station.FOUND
+    assert "cannot be read" in located.unread[0]
+    assert repos.audit(str(teststand.shared)).in_order == 8
+
+
 class TestHoldings:
     def test_expected_against_present(self, repos, teststand, ingest):
         lost = new_file(teststand, 1)
