@@ -1,4 +1,4 @@
-"""20 notebooks of quality checks: warm kernels and forks without kernels, against `papermill.execute_notebook` in a row.
+"""20 quality-check notebooks: warm kernels and forks without kernels, against `papermill.execute_notebook` in a row.
 
 All sides run the same files in processes that are up. The start of the preloaded parent is printed beside, and the
 ratios with it counted in. Memory is the private memory of one kernel after its imports.
@@ -31,7 +31,8 @@ table = Table.from_pandas(stars)
 scatter = float(sky.separation(sky[0]).to(u.arcsec).std().value)
 scatter"""
 MEMORY = """import os
-print("private kB", sum(int(line.split()[1]) for line in open("/proc/self/smaps_rollup") if line.startswith("Private")))"""
+lines = open("/proc/self/smaps_rollup").read().splitlines()
+print("private kB", sum(int(line.split()[1]) for line in lines if line.startswith("Private")))"""
 
 
 def make_notebook(path, *cells):
@@ -132,8 +133,8 @@ def main(count=COUNT):
         ),
     ]
     print(
-        f"start of the preloaded parent: {boot_s:.2f} s; with it counted in: {row / (warm + boot_s):.3g}x with kernels, "
-        f"{row / (forks + boot_s):.3g}x without"
+        f"start of the preloaded parent: {boot_s:.2f} s; with it counted in: {row / (warm + boot_s):.3g}x with "
+        f"kernels, {row / (forks + boot_s):.3g}x without"
     )
     return 0 if all(good) else 1
 

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import secrets
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,7 @@ from lsst_commtools.procedure.parameters import check_parameters
 from lsst_commtools.procedure.values import Kind, slug
 from lsst_commtools.site import Site
 
-__all__ = ["CampaignReport", "Progress", "TaskState", "run_campaign"]
+__all__ = ["CampaignReport", "Progress", "TaskState", "new_campaign_run", "run_campaign"]
 
 _TICK_S = 0.5
 _ENDED = frozenset({"done", "failed", "aborted", "unknown", "refused", "cancelled", "blocked"})
@@ -340,9 +340,3 @@ class _Conductor:
         except OSError as error:
             raise InputError(f"The input {path} cannot be read: {error.strerror}.") from None
         return self._hashes[path][1]
-
-
-def iterate_counts(states: Mapping[str, TaskState]) -> Iterator[tuple[str, int]]:
-    """Count tasks by how they stand."""
-    kinds = [state.status for state in states.values()]
-    yield from ((kind, kinds.count(kind)) for kind in dict.fromkeys(kinds))

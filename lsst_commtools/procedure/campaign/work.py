@@ -357,7 +357,7 @@ def _execute(ledger: Ledger, site: Site, order: WorkOrder) -> WorkResult:
             run_timeout_s=order.run_timeout_s,
             folder=Path(order.notebook).parent,
             switch=switch,
-            extra={"campaign": _told(order)},
+            extra={"campaign": told(order)},
         )
     status = "cancelled" if record.status is RunStatus.ABORTED and switch.reason else record.status.value
     return WorkResult(
@@ -381,7 +381,7 @@ def _execute_batch(ledger: Ledger, order: WorkOrder) -> WorkResult:
         output=order.output,
         runner=ProcessId.of().to_dict(),
         engine="batch",
-        campaign=_told(order),
+        campaign=told(order),
     )
     stopped = threading.Event()
     with contextlib.ExitStack() as stack:
@@ -409,7 +409,19 @@ def _execute_batch(ledger: Ledger, order: WorkOrder) -> WorkResult:
     return WorkResult(order.task, status, run, result.reason, result.results, executed=True)
 
 
-def _told(order: WorkOrder) -> dict[str, Any]:
+def told(order: WorkOrder) -> dict[str, Any]:
+    """Give what the first event of a run tells of its campaign, by which the task is found again.
+
+    Parameters
+    ----------
+    order
+        The task.
+
+    Returns
+    -------
+    dict
+        Plain values.
+    """
     return {
         "name": order.campaign,
         "task": order.task,
