@@ -127,6 +127,8 @@ def _raise(outcome: Outcome) -> None:
         return  # papermill raises it from the outputs
     if error is not None:
         raise error
+    if outcome.status is RunStatus.ABORTED and outcome.reason.startswith("interrupted"):
+        raise KeyboardInterrupt(outcome.reason)
     if outcome.status is RunStatus.ABORTED:
         raise RuntimeError(outcome.reason)
     if outcome.status is RunStatus.UNKNOWN:

@@ -231,3 +231,21 @@ def test_two_runs_are_compared(make_notebook, fast_site, ledger):
     assert found["measurements"]["x"][1]["value"] == 2
     assert found["code"] == []
     assert os.environ.get("COMMTOOLS_RUN") is None
+
+
+def test_outputs_are_logged_without_secrets_where_papermill_is_asked_to(
+    make_notebook, fast_site, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setenv("LOVE_PASSWORD", "hunter2-and-more")
+    path = make_notebook("import os\nprint('says', os.environ['LOVE_PASSWORD'])")
+    with caplog.at_level("INFO", logger="papermill"), (tmp_path / "out.txt").open("w") as stream:
+        papermill.execute_notebook(
+            str(path),
+            str(tmp_path / "o.ipynb"),
+            engine_name="commtools",
+            log_output=True,
+            stdout_file=stream,
+            progress_bar=False,
+        )
+    assert "says [redacted]" in caplog.text
+    assert (tmp_path / "out.txt").read_text() == "says [redacted]\n"
