@@ -33,7 +33,10 @@ class Board:
     """
 
     def __init__(self) -> None:
-        self._news = threading.Condition()
+        lock = threading.RLock()
+        self._news = threading.Condition(lock)
+        # Whoever waits for one CSC is not woken by news of others: with many CSCs that costs most of the time.
+        self._news_of: dict[CscName, threading.Condition] = defaultdict(lambda: threading.Condition(lock))
         self._states: dict[CscName, deque[StateSample]] = defaultdict(lambda: deque(maxlen=_HISTORY_LENGTH))
         self._heartbeats: dict[CscName, Heartbeat] = {}
         self._logs: dict[CscName, deque[LogMessage]] = defaultdict(lambda: deque(maxlen=_LOG_LENGTH))
@@ -59,7 +62,7 @@ class Board:
             if known and sample.stamp <= known[-1].stamp:
                 return False
             known.append(sample)
-            self._news.notify_all()
+            self._tell(csc)
             return True
 
     def put_heartbeat(self, csc: CscName, heartbeat: Heartbeat) -> None:
@@ -72,7 +75,7 @@ class Board:
         """
         with self._news:
             self._heartbeats[csc] = heartbeat
-            self._news.notify_all()
+            self._tell(csc)
 
     def put_log(self, message: LogMessage) -> None:
         """Write down a log message or error code, once.
@@ -86,7 +89,7 @@ class Board:
             log = self._logs[message.csc]
             if not any(m.stamp == message.stamp and m.error_code == message.error_code for m in log):
                 log.append(message)
-                self._news.notify_all()
+                self._tell(message.csc)
 
     def put_stream(self, csc: str, index: int, stream: str, payload: Any) -> None:
         """Write down what came in a stream that has no sequence numbers.
@@ -100,7 +103,7 @@ class Board:
         """
         with self._news:
             self._streams[csc, index, stream] = payload
-            self._news.notify_all()
+            self._tell(CscName(csc, index))
 
     def put_trouble(self, trouble: Exception | None) -> None:
         """Write down why nothing more can be heard, or that it can again.
@@ -112,7 +115,7 @@ class Board:
         """
         with self._news:
             self._trouble = trouble
-            self._news.notify_all()
+            self._tell(*self._news_of)
 
     def abandon(self, *, abandoned: bool) -> None:
         """Have all who wait or want to command give up, because a person has interrupted them; or end that.
@@ -124,7 +127,7 @@ class Board:
         """
         with self._news:
             self._abandoned = abandoned
-            self._news.notify_all()
+            self._tell(*self._news_of)
 
     def check_abandoned(self) -> None:
         """Raise if a person has interrupted what goes on.
@@ -280,7 +283,14 @@ class Board:
         with self._news:
             return self._streams.get((csc, index, stream))
 
-    def wait(self, condition: Callable[[], bool], timeout_s: float) -> bool:
+    def _tell(self, *cscs: CscName) -> None:
+        """Wake those who wait for anything, and those who wait for these CSCs; the lock is held."""
+        self._news.notify_all()
+        for csc in cscs:
+            if csc in self._news_of:
+                self._news_of[csc].notify_all()
+
+    def wait(self, condition: Callable[[], bool], timeout_s: float, csc: CscName | None = None) -> bool:
         """Wait until a condition on the board holds.
 
         Parameters
@@ -289,6 +299,8 @@ class Board:
             Looked at after each piece of news, and a few times a second because ages grow without news.
         timeout_s
             How long to wait, in seconds.
+        csc
+            CSC that the condition is about; None if it is about several.
 
         Returns
         -------
@@ -302,6 +314,7 @@ class Board:
         """
         deadline_s = time.monotonic() + timeout_s
         with self._news:
+            news = self._news if csc is None else self._news_of[csc]
             while not condition():
                 self.check_abandoned()
                 if self._trouble is not None:
@@ -309,5 +322,5 @@ class Board:
                 left_s = deadline_s - time.monotonic()
                 if left_s <= 0:
                     return False
-                self._news.wait(min(left_s, 0.25))
+                news.wait(min(left_s, 0.25))
             return True

@@ -265,7 +265,8 @@ class Control:
         while True:
             self._backend.follow([csc])
             left_s = ends_s - time.monotonic()
-            if board.wait(lambda: board.csc_state(csc).state is target, max(0.0, min(left_s, _ASK_AGAIN_S))):
+            wait_s = max(0.0, min(left_s, _ASK_AGAIN_S))
+            if board.wait(lambda: board.csc_state(csc).state is target, wait_s, csc):
                 return board.csc_state(csc)
             if left_s <= 0:
                 raise UnknownOutcomeError(
@@ -334,7 +335,7 @@ class Control:
                 "since needs a time zone.", advice="Give for instance datetime.now(datetime.UTC)."
             )
         self._backend.listen(csc)
-        board.wait(lambda: bool(board.log_messages(csc)), wait_s)
+        board.wait(lambda: bool(board.log_messages(csc)), wait_s, csc)
         messages = board.log_messages(csc)
         if since is not None and self._love.efd_instance and isinstance(self._backend, LoveBackend):
             messages += self._efd_logs(self._backend, csc, since)

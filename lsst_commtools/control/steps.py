@@ -205,13 +205,15 @@ class _Step:
         deadline_s = time.monotonic() + timeout_s
         while (left_s := deadline_s - time.monotonic()) > 0:
             heard = board.wait(
-                lambda: self._arrived() or board.alive(self._csc) is False, min(left_s, _ASK_AGAIN_S)
+                lambda: self._arrived() or board.alive(self._csc) is False,
+                min(left_s, _ASK_AGAIN_S),
+                self._csc,
             )
             if self._arrived():
                 break
             self._backend.follow([self._csc])
             if heard:  # it is dead: only an event that was lost can still come
-                board.wait(self._arrived, _AFTER_DEATH_S)
+                board.wait(self._arrived, _AFTER_DEATH_S, self._csc)
                 break
         return self._newer()
 
@@ -314,7 +316,7 @@ def applied_configuration(backend: Backend, csc: CscName, since: StateSample | N
         )
         return str(values.get("configurations", "")) if is_news else ""
 
-    backend.board.wait(lambda: bool(told()), _AFTER_REFUSAL_S)
+    backend.board.wait(lambda: bool(told()), _AFTER_REFUSAL_S, csc)
     applied = told()
     return (
         f"Configuration applied: {applied}." if applied else "It did not tell which configuration it applied."
@@ -352,6 +354,7 @@ def confirm(backend: Backend, csc: CscName, target: SummaryState, patience: Pati
     board.wait(
         lambda: board.csc_state(csc).last_reported is target and board.alive(csc) is (not ends),
         patience.gone_s if ends else patience.observe_s,
+        csc,
     )
     seen = board.csc_state(csc)
     if seen.last_reported is not target:

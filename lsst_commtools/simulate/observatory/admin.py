@@ -30,7 +30,8 @@ def truth(observatory: Observatory) -> dict[str, Any]:
     Returns
     -------
     dict
-        CSCs with state and whether their process runs, queues, faults to come.
+        CSCs with state and whether their process runs, queues, Jobs, bench, CSCs of which two processes were to run at
+        once, announcements, faults to come.
     """
     return {
         "cscs": {
@@ -40,6 +41,10 @@ def truth(observatory: Observatory) -> dict[str, Any]:
             str(index): {"enabled": queue.enabled, "running": queue.running}
             for index, queue in observatory.queues.items()
         },
+        "jobs": observatory.cluster.truth(),
+        "bench": observatory.bench.truth(),
+        "two_at_once": [*observatory.cluster.two_at_once, *observatory.bench.two_at_once],
+        "announced": observatory.announced,
         "faults": [vars(fault) for fault in observatory.faults.faults],
     }
 
@@ -99,6 +104,14 @@ def _stop(observatory: Observatory, _: Mapping[str, Any]) -> None:
     observatory.stop_wanted.set()
 
 
+def _remove_container(observatory: Observatory, told: Mapping[str, Any]) -> None:
+    observatory.bench.remove(str(told["name"]))
+
+
+def _sync_window(observatory: Observatory, told: Mapping[str, Any]) -> None:
+    observatory.cluster.may_sync = bool(told["open"])
+
+
 ACTIONS: dict[str, Callable[[Observatory, Mapping[str, Any]], None]] = {
     "kill": _kill,
     "start": _start,
@@ -112,6 +125,8 @@ ACTIONS: dict[str, Callable[[Observatory, Mapping[str, Any]], None]] = {
     "expire-tokens": _expire,
     "permit": _permit,
     "pause-queue": _pause,
+    "remove-container": _remove_container,
+    "sync-window": _sync_window,
     "stop": _stop,
 }
 """What the observatory can be told to do."""

@@ -73,6 +73,8 @@ class SimulatedCsc:
         self.is_camera = name.name.endswith("Camera")
         self.state = "OFFLINE"
         self.running = False
+        self.booting = False
+        self.host = ""
         self.beat = asyncio.Event()
         self.history: list[dict[str, Any]] = []
 
@@ -87,13 +89,21 @@ class SimulatedCsc:
         for task in self._tasks:
             task.cancel()
 
-    def start_process(self) -> None:
-        """Start its process: it comes up in STANDBY, a camera in OFFLINE."""
+    def start_process(self, host: str | None = None) -> None:
+        """Start its process: it comes up in STANDBY, a camera in OFFLINE.
+
+        Parameters
+        ----------
+        host
+            What it runs in, a Job or the bench; where it ran before by default.
+        """
+        self.host = self.host if host is None else host
+        self.booting = True
         self._spawn(self._boot())
 
     def kill(self) -> None:
         """End its process as SIGKILL does: no event tells of it."""
-        self.running = False
+        self.running = self.booting = False
 
     def go_to_fault(self, code: int = 7, report: str = "simulated fault") -> None:
         """Go to FAULT by itself; the error code comes before the state."""
@@ -184,7 +194,8 @@ class SimulatedCsc:
 
     async def _boot(self) -> None:
         await asyncio.sleep(self._pace.boot_s)
-        if not self.running:
+        booting, self.booting = self.booting, False
+        if booting and not self.running:
             self._begin_process("OFFLINE" if self.is_camera else "STANDBY")
 
     def _begin_process(self, state: str) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 
 from lsst_commtools.errors import NotFoundError
 from lsst_commtools.ids import CscName
+from lsst_commtools.simulate.observatory.bench import SimulatedBench
+from lsst_commtools.simulate.observatory.cluster import SimulatedCluster
 from lsst_commtools.simulate.observatory.cscs import CommandFailedError, SimulatedCsc
 from lsst_commtools.simulate.observatory.faults import Fault, FaultBook
 from lsst_commtools.simulate.observatory.pace import Pace
@@ -114,6 +116,9 @@ class Observatory:
             for name, state in cast.items()
         }
         self.queues: dict[int, SimulatedScriptQueue] = {}
+        self.cluster = SimulatedCluster(self.cscs, self.pace)
+        self.bench = SimulatedBench(self.cscs)
+        self.announced: list[dict[str, str]] = []
         self.stop_wanted = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -125,6 +130,7 @@ class Observatory:
                 queue = SimulatedScriptQueue(csc, self.producer, self.pace, self.cscs.__getitem__)
                 self.queues[csc.name.index] = queue
                 queue.begin()
+        self.cluster.begin()
         self._tasks.append(asyncio.get_running_loop().create_task(self._beat()))
 
     def close(self) -> None:
@@ -133,6 +139,7 @@ class Observatory:
             csc.close()
         for queue in self.queues.values():
             queue.close()
+        self.cluster.close()
         for task in self._tasks:
             task.cancel()
 

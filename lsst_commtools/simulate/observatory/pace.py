@@ -31,6 +31,12 @@ class Pace:
         From the start of a process to STANDBY.
     script_s
         Configuration of a script, and each of its ends; shorter than real.
+    reconcile_s
+        Between two looks of Argo CD at the cluster, where nobody asks it to look; shorter than real.
+    sync_s
+        A sync of Argo CD, and the end of a pod that is deleted; shorter than real.
+    slack_message_s
+        Time in which Slack takes one more message of a channel.
     late_done_s
         How much later than its entry in the history a successful script becomes DONE.
     """
@@ -45,6 +51,9 @@ class Pace:
     boot_s: float = 0.5
     script_s: float = 0.3
     late_done_s: float = 1.5
+    reconcile_s: float = 3.0
+    sync_s: float = 0.5
+    slack_message_s: float = 1.0
 
     def faster(self, speed: float) -> Pace:
         """Divide all times.

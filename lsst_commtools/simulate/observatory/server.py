@@ -22,9 +22,12 @@ import tornado.web
 from pydantic import SecretStr
 
 from lsst_commtools.simulate.observatory.admin import admin_application
+from lsst_commtools.simulate.observatory.argocd import argocd_application
+from lsst_commtools.simulate.observatory.docker import docker_application
 from lsst_commtools.simulate.observatory.love import love_application
 from lsst_commtools.simulate.observatory.observatory import DEFAULT_CAST, Observatory, larger_cast
 from lsst_commtools.simulate.observatory.pace import Pace
+from lsst_commtools.simulate.observatory.slack import slack_application
 from lsst_commtools.site.stand_ins import StandIn, StandIns, stand_ins_file
 
 __all__ = ["RunningObservatory", "main", "running_observatory"]
@@ -32,12 +35,15 @@ __all__ = ["RunningObservatory", "main", "running_observatory"]
 
 def _services(observatory: Observatory) -> dict[str, tuple[tornado.web.Application, Mapping[str, str]]]:
     """List what is served, and the login that each service wants."""
-    key = secrets.token_urlsafe(24)
+    key, password, bot = (secrets.token_urlsafe(24) for _ in range(3))
     return {
         "love": (
             love_application(observatory),
             {"user": "operator", "password": observatory.users["operator"].password},
         ),
+        "argocd": (argocd_application(observatory, password), {"user": "commtools", "password": password}),
+        "docker": (docker_application(observatory), {}),
+        "slack": (slack_application(observatory, bot), {"token": bot}),
         "admin": (admin_application(observatory, SecretStr(key)), {"token": key}),
     }
 
