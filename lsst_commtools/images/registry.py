@@ -46,6 +46,7 @@ MAX_PAGES = 10_000
 _PASSING = (429, 500, 502, 503, 504)
 _REPOSITORY = re.compile(r"[a-z0-9]+(?:[._/-]+[a-z0-9]+)*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_DOCKER_HUB = {"docker.io": "registry-1.docker.io"}  # the name that people write is not that of the API
 _LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
 
 
@@ -364,6 +365,7 @@ def _no_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
 
 
 def _checked_url(registry: str) -> str:
+    registry = _DOCKER_HUB.get(registry, registry)
     url = registry if "://" in registry else f"https://{registry}"
     host = origin_of(url).partition("://")[2].rpartition(":")[0]
     if "://" not in registry and host in _LOOPBACK:  # as Docker does

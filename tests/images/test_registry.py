@@ -229,6 +229,7 @@ def test_this_computer_is_asked_by_http_and_others_by_https(stub_registry):
     assert registry.tags() == ["a"]
     registry.close()
     assert registry_module._checked_url("ghcr.io") == "https://ghcr.io"
+    assert registry_module._checked_url("docker.io") == "https://registry-1.docker.io"
 
 
 def test_lists_are_asked_for_with_their_etag(stub_registry, client, tmp_path):
@@ -409,3 +410,14 @@ def test_a_site_asks_for_the_digests_that_it_needs(stub_registry, image_digest, 
     shown = [row for row in images.menu() if row.shown]
     assert [row.image.tag.tag for row in shown] == ["recommended_c0044", *tags[38:35:-1]]
     assert all(row.image.display.isprintable() for row in images.menu())
+
+
+def test_a_site_logs_in_with_its_secrets(stub_registry, monkeypatch):
+    stub_registry.answers[LIST] = demand_basic
+    monkeypatch.setenv("COMMTOOLS_REGISTRY_USER", "reader")
+    monkeypatch.setenv("COMMTOOLS_REGISTRY_PASSWORD", "secret")
+    source = {"registry": stub_registry.url, "repository": "lab"}
+    policy = {"source": source, "numReleases": 0, "numWeeklies": 0, "numDailies": 0}
+    images = LabImages(Site(name="hilltop", images=ImagesSection.model_validate(policy)))
+    assert "a" in images.listing
+    assert images.recommended is None
