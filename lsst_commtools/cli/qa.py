@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lsst_commtools.cli import qa_ellipticity
 from lsst_commtools.cli.output import Context, safe_text
 from lsst_commtools.errors import InputError
 
@@ -25,6 +26,9 @@ _MOST_DETECTOR_ROWS = 12
 @click.group("qa")
 def command() -> None:
     """Judge the WCS and PSF of star tables."""
+
+
+command.add_command(qa_ellipticity.command)
 
 
 @command.command("visit")

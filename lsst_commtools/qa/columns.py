@@ -19,7 +19,7 @@ from typing import Any
 
 from lsst_commtools.errors import TableError
 
-__all__ = ["AUTOMATIC_MAPS", "QUANTITIES", "ColumnMap", "Entry", "automatic_map", "read_column_map"]
+__all__ = ["AUTOMATIC_MAPS", "LABELS", "QUANTITIES", "ColumnMap", "Entry", "automatic_map", "read_column_map"]
 
 _DEGREES = 180.0 / math.pi
 _ANGLE = {"deg": 1.0, "degree": 1.0, "degrees": 1.0, "rad": _DEGREES, "radian": _DEGREES, "radians": _DEGREES,
@@ -42,9 +42,12 @@ QUANTITIES: Mapping[str, Mapping[str, float]] = {
     "ixx": _AREA, "iyy": _AREA, "ixy": _AREA, "ixx_psf": _AREA, "iyy_psf": _AREA, "ixy_psf": _AREA,
     "e1": _NUMBER, "e2": _NUMBER, "t": _AREA, "e1_psf": _NUMBER, "e2_psf": _NUMBER, "t_psf": _AREA,
     "g1": _NUMBER, "g2": _NUMBER, "g1_psf": _NUMBER, "g2_psf": _NUMBER,
-    "psf_used": _NUMBER, "psf_reserved": _NUMBER, "extendedness": _NUMBER,
+    "psf_used": _NUMBER, "psf_reserved": _NUMBER, "reserved": _NUMBER, "extendedness": _NUMBER,
 }  # fmt: skip
 """Our names, and the units each may have, with the factor to ours (deg, mas/yr, pixel, jyear, mag)."""
+
+LABELS: tuple[str, ...] = ("object_id", "band")
+"""Our names of columns that are not numbers to compute with: ids of 64 bits, texts. A star table leaves them out."""
 
 
 @dataclass(frozen=True)
@@ -121,10 +124,10 @@ def _entry_from_mapping(name: str, value: Mapping[Any, Any]) -> Entry:
     columns = [column] if isinstance(column, str) else (column or [])
     if not isinstance(columns, list) or not all(isinstance(c, str) for c in columns):
         raise TableError(f"The column map's entry {name} names a column that is no text.")
-    if unit is not None and str(unit).strip().lower() not in QUANTITIES[name]:
+    if unit is not None and str(unit).strip().lower() not in QUANTITIES.get(name, {}):
         raise TableError(
             f"{unit!r} is not a unit of {name}.",
-            advice=f"It may be {', '.join(u for u in QUANTITIES[name] if u)}.",
+            advice=f"It may be {', '.join(u for u in QUANTITIES.get(name, {}) if u) or 'none'}.",
         )
     numbers = {key: _number(name, key, value.get(key)) for key in ("constant", "min", "max", "equals")}
     return Entry(
@@ -173,11 +176,13 @@ def read_column_map(path: Path) -> ColumnMap:
     if not isinstance(document, Mapping) or not document:
         raise TableError(f"The column map {path} is not a mapping of our names to columns.")
     for name in document:
-        if name not in QUANTITIES:
-            near = difflib.get_close_matches(str(name), QUANTITIES, n=1)
+        if name not in QUANTITIES and name not in LABELS:
+            near = difflib.get_close_matches(str(name), [*QUANTITIES, *LABELS], n=1)
             raise TableError(
                 f"The column map {path} has the unknown name {name!r}.",
-                advice=f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(QUANTITIES)}.",
+                advice=f"Did you mean {near[0]!r}?"
+                if near
+                else f"Known: {', '.join([*QUANTITIES, *LABELS])}.",
             )
     return ColumnMap(path.name, {str(name): _entry(str(name), value) for name, value in document.items()})
 

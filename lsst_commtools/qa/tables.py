@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsst_commtools.errors import TableError
-from lsst_commtools.qa.columns import QUANTITIES, ColumnMap, Entry, automatic_map
+from lsst_commtools.qa.columns import LABELS, QUANTITIES, ColumnMap, Entry, automatic_map
 from lsst_commtools.qa.moments import Moments
 from lsst_commtools.qa.motion import jyear_from_mjd
 from lsst_commtools.qa.readers import RawTable, read_table
@@ -275,6 +275,8 @@ class TableReader:
         sizes: dict[str, str] = {}
         keep = np.ones(self.raw.n_rows, dtype=bool)
         for quantity, entry in self.map.entries.items():
+            if quantity in LABELS:
+                continue
             found = self._values(quantity, entry)
             if found is None:
                 continue

@@ -1,0 +1,79 @@
+"""``commtools qa ellipticity``: residual correlations, rho statistics and ellipticity of many visits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from lsst_commtools.cli.output import Context, safe_text
+
+if TYPE_CHECKING:
+    from lsst_commtools.qa.psf_metrics import EllipticityMetrics
+
+__all__ = ["command"]
+
+_MOST_PROBLEMS = 12
+
+
+@click.command("ellipticity")
+@click.argument("stars", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option(
+    "--columns", type=click.Path(path_type=Path), help="YAML that maps our names to the tables' columns."
+)
+@click.option("--band", type=click.Choice(list("ugrizy")), help="Band, for the seeing at 500 nm.")
+@click.option(
+    "--bin-slop",
+    type=click.FloatRange(0.0, 1.0),
+    help="TreeCorr's accuracy for rho [default: 0, which is exact, up to 10 000 stars in a visit; then 0.05].",
+)
+@click.pass_obj
+def command(
+    context: Context, stars: tuple[Path, ...], columns: Path | None, band: str | None, bin_slop: float | None
+) -> int:
+    """Measure TE1 to TE4, rho 1 to 5, SE1, SE2 and EF1 from STARS: tables of one or more visits, or folders of parquet.
+
+    The tables have visit, ra and dec (degrees), ixx, iyy, ixy, ixx_psf, iyy_psf, ixy_psf (arcsec^2), and x, y and
+    detector, by which ellipticities are turned to the axes of the sky. Exit code 1 if a figure is beyond its limit or
+    unknown, or stars had to be left out.
+    """
+    from lsst_commtools.qa.columns import read_column_map
+    from lsst_commtools.qa.frames import EFFECTIVE_WAVELENGTHS_NM
+    from lsst_commtools.qa.psf_metrics import measure_ellipticity
+    from lsst_commtools.qa.survey import read_survey
+
+    survey = read_survey(stars, read_column_map(columns) if columns else None)
+    metrics = measure_ellipticity(
+        survey, bin_slop=bin_slop, wavelength_nm=EFFECTIVE_WAVELENGTHS_NM[band] if band else None
+    )
+    context.emit(metrics.document(), _text(metrics))
+    return 1 if metrics.problems else 0
+
+
+def _number(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.3g}"
+
+
+def _text(metrics: EllipticityMetrics) -> str:
+    """Write the result for people."""
+    lines = [f"{metrics.n_stars} {metrics.sample} in {len(metrics.visits)} visits: {metrics.status}"]
+    for name in ("TE1", "TE2", "TE3", "TE4"):
+        m = metrics.metrics[name]
+        parts = ", ".join(f"{part} {_number(m[part])}" for part in ("E1", "E2", "EX"))
+        lines.append(f"{name}   {parts} (design {m['design']:g}): {m['status']}")
+    for name in ("SE1", "SE2", "EF1"):
+        m = metrics.metrics[name]
+        lines.append(f"{name}   {_number(m['value'])} {m['unit']} (design {m['design']:g}): {m['status']}")
+    for name, rho in metrics.rho.items():
+        full = rho.n_pairs > 0
+        if full.any():
+            first = int(full.argmax())
+            lines.append(
+                f"{name}  {rho.xi[first]:.3g} +- {rho.sigma[first]:.2g} at {rho.theta_arcmin[first]:.3g} arcmin "
+                f"(bin_slop {rho.bin_slop:g})"
+            )
+    lines += [f"  - {safe_text(problem)}" for problem in metrics.problems[:_MOST_PROBLEMS]]
+    if len(metrics.problems) > _MOST_PROBLEMS:
+        lines.append(f"  - and {len(metrics.problems) - _MOST_PROBLEMS} more")
+    return "\n".join(lines)
