@@ -22,7 +22,6 @@ import datetime as dt
 import re
 from collections.abc import Collection
 from dataclasses import replace
-from typing import NamedTuple
 
 from lsst_commtools.images.tags import ImageTag, ImageType, Version
 
@@ -99,14 +98,15 @@ def _parse_plain(text: str) -> ImageTag:
 def _release(text: str) -> ImageTag | None:
     if (match := _CANDIDATE.match(text)) is not None:
         version = Version(int(match[1]), int(match[2]), int(match[3]), int(match[4]))
-        head = _Head(ImageType.CANDIDATE, f"Release Candidate r{version}", version, None)
-        return _with_tail(text, match.end(), head)
+        head = (ImageType.CANDIDATE, f"Release Candidate r{version}", version, None)
+        if (tag := _with_tail(text, match.end(), head)) is not None:
+            return tag
     if (match := _RELEASE.match(text)) is not None:
         version = Version(int(match[1]), int(match[2]), int(match[3]))
-        return _with_tail(text, match.end(), _Head(ImageType.RELEASE, f"Release r{version}", version, None))
+        return _with_tail(text, match.end(), (ImageType.RELEASE, f"Release r{version}", version, None))
     if (match := _OLD_RELEASE.fullmatch(text)) is not None:
         version = Version(int(match[1]), int(match[2]), 0)
-        return _with_tail(text, match.end(), _Head(ImageType.RELEASE, f"Release r{version}", version, None))
+        return _with_tail(text, match.end(), (ImageType.RELEASE, f"Release r{version}", version, None))
     return None
 
 
@@ -119,7 +119,7 @@ def _weekly(text: str) -> ImageTag | None:
     except (ValueError, OverflowError):
         raise ValueError(f"There is no week {week} in {year}.") from None
     display = f"Weekly {match[1]}_{match[2]}"
-    return _with_tail(text, match.end(), _Head(ImageType.WEEKLY, display, Version(year, week, 0), date))
+    return _with_tail(text, match.end(), (ImageType.WEEKLY, display, Version(year, week, 0), date))
 
 
 def _daily(text: str) -> ImageTag | None:
@@ -131,19 +131,13 @@ def _daily(text: str) -> ImageTag | None:
     except (ValueError, OverflowError):
         raise ValueError(f"There is no day {year}-{month}-{day}.") from None
     display = f"Daily {match[1]}_{match[2]}_{match[3]}"
-    return _with_tail(text, match.end(), _Head(ImageType.DAILY, display, Version(year, month, day), date))
+    return _with_tail(text, match.end(), (ImageType.DAILY, display, Version(year, month, day), date))
 
+
+# Kind, display name, version and date: what stands before cycle, RSP build, further text and architecture.
+_Head = tuple[ImageType, str, Version, dt.date | None]
 
 _READERS = {"r": _release, "w": _weekly, "d": _daily}
-
-
-class _Head(NamedTuple):
-    """What stands before cycle, RSP build, further text and architecture."""
-
-    kind: ImageType
-    display: str
-    version: Version
-    date: dt.date | None
 
 
 def _shown(text: str) -> str:

@@ -52,6 +52,8 @@ CONTRACT = [
     ("w_2021_22\n", "unknown", "w_2021_22\\n"),
     ("w_2021_22_x\n", "unknown", "w_2021_22_x\\n"),
     ("r22_0_0_rc2x", "release", "Release r22.0.0 [rc2x]"),
+    ("r22_0_0_rc2-AMD", "release", "Release r22.0.0 [rc2-AMD]"),
+    ("w_2021_22-AMD", "unknown", "w_2021_22-AMD"),
     ("w_\uff12021_22", "unknown", "w_\uff12021_22"),
 ]
 
