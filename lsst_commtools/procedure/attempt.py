@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
+import json
 import threading
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
@@ -162,7 +164,7 @@ class Attempt:
         hide_secret_parameters(self.nb, self.secret_names)
         self.nb.metadata["commtools"] = {"run": journal.run, "attempt": self.number, "dry_run": self.dry_run}
         options = dict(self.engine_options)
-        manager = {k: options.pop(k) for k in ("progress_bar", "autosave_cell_every") if k in options}
+        manager: dict[str, Any] = {k: options.pop(k) for k in ("progress_bar", "autosave_cell_every") if k in options}
         manager["log_output"] = options.get("log_output", False)
         output = OutputNotebook(
             self.nb,
@@ -227,7 +229,7 @@ class Attempt:
             ],
             runner=heartbeat.holder.to_dict(),
             git=git_state(folder) if folder.is_absolute() else None,
-            packages=package_versions(),
+            **self._packages(journal.ledger),
             **self.extra,
         )
         if event.clock < 0:
@@ -236,6 +238,18 @@ class Attempt:
                 changed="No kernel was started.",
                 advice="Look whether the disks are full.",
             )
+
+    @staticmethod
+    def _packages(ledger: Ledger) -> dict[str, Any]:
+        """Keep the versions of packages once for all runs that share them."""
+        versions = package_versions()
+        text = json.dumps(versions)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        try:
+            ledger.keep_notebook(digest, text)
+        except LedgerAwayError:
+            return {"packages": versions}
+        return {"packages_sha256": digest}
 
     def _note_end(self, journal: Journal, outcome: Outcome) -> None:
         journal.note(Kind.RUN_ENDED, status=outcome.status, reason=outcome.reason, owed=outcome.owed)

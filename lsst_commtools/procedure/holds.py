@@ -201,6 +201,8 @@ def _poll(
     journal: Journal, step: Step, digest: str, roles: Sequence[str], people: int, timeout_s: float
 ) -> list[Signature]:
     end = time.monotonic() + timeout_s
+    # What was signed in an earlier attempt counts if it was the same observation and is not older than the wait.
+    oldest = (dt.datetime.now(dt.UTC) - dt.timedelta(seconds=timeout_s)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     while True:
         over = time.monotonic() >= end
         try:
@@ -208,7 +210,7 @@ def _poll(
         except OSError as error:  # the ledger is away: people cannot sign either, so the wait goes on
             missing, given = [f"the ledger ({error})"], []
         else:
-            given = [s for s in signatures(events, step.id) if s.digest == digest]
+            given = [s for s in signatures(events, step.id) if s.digest == digest and s.at_utc >= oldest]
             refused = next((s for s in given if not s.go), None)
             if refused is not None:
                 why = f": {refused.comment}" if refused.comment else ""

@@ -54,8 +54,9 @@ def judge(
     Returns
     -------
     Verdict
-        ``unknown`` where the step was interrupted, timed out, or observed nothing: what was sent may have taken
-        effect. ``failed`` where it raised anything else, observed something else than expected, or observed False.
+        ``unknown`` where the step was interrupted, timed out, observed nothing, or observed a state of UNKNOWN: what
+        was sent may have taken effect. ``failed`` where it raised anything else, observed something else than
+        expected, or observed False.
     """
     if error is not None:
         text = f"{type(error).__name__}: {error}"
@@ -66,6 +67,8 @@ def judge(
         return Verdict(StepStatus.PLANNED)
     if observed is None:
         return Verdict(StepStatus.UNKNOWN, "nothing was observed")
+    if _says_unknown(observed) and (expect is None or callable(expect) or not same(observed, expect)):
+        return Verdict(StepStatus.UNKNOWN, "what was observed says unknown")
     if expect is None:
         return Verdict(StepStatus.FAILED, "observed False") if observed is False else Verdict(StepStatus.DONE)
     if callable(expect):
@@ -79,6 +82,12 @@ def judge(
     if same(observed, expect):
         return Verdict(StepStatus.DONE)
     return Verdict(StepStatus.FAILED, f"observed {plain(observed)!r} where {plain(expect)!r} was expected")
+
+
+def _says_unknown(observed: Any) -> bool:
+    """Tell whether an observation is that nothing is known: UNKNOWN itself, or a thing whose state it is."""
+    seen = plain(observed)
+    return bool("UNKNOWN" in (seen, seen.get("state") if isinstance(seen, dict) else None))
 
 
 def same(one: Any, other: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -221,9 +222,14 @@ def compare(ledger: Ledger, section: ProcedureSection, one: str, other: str) -> 
         "parameters": _differences(records[0].parameters, records[1].parameters),
         "steps": _differences(*steps),
         "measurements": _differences(*measured),
-        "packages": _differences(starts[0].get("packages", {}), starts[1].get("packages", {})),
+        "packages": _differences(*(_packages(ledger, start) for start in starts)),
         "code": list(code),
     }
+
+
+def _packages(ledger: Ledger, start: dict[str, Any]) -> dict[str, Any]:
+    kept = ledger.notebook(start["packages_sha256"]) if start.get("packages_sha256") else None
+    return dict(json.loads(kept)) if kept else dict(start.get("packages") or {})
 
 
 def _differences(one: dict[str, Any], other: dict[str, Any]) -> dict[str, list[Any]]:

@@ -146,7 +146,8 @@ class Step:
         self.end(error)
         if error is None and self.status is StepStatus.FAILED:
             raise StepError(f"Step {self.name!r} failed: {self.reason}.")
-        if error is None and self.status is StepStatus.UNKNOWN and self._verdict is not None:
+        looked = self._verdict is not None or self._expect is not None or self._evidence() is not None
+        if error is None and self.status is StepStatus.UNKNOWN and looked:
             raise UnknownOutcomeError(f"The outcome of step {self.name!r} is unknown: {self.reason}.")
         return None
 

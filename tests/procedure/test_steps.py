@@ -70,11 +70,22 @@ def test_a_step_that_observes_something_else_stops_the_procedure(by_hand):
         step.observed = "ENABLED"
     with pytest.raises(UnknownOutcomeError), by_hand.step("look", observe=lambda: 1 / 0):
         pass
+    with pytest.raises(UnknownOutcomeError), by_hand.step("state") as step:
+        step.observed = "UNKNOWN"
+    with pytest.raises(UnknownOutcomeError), by_hand.step("expects", expect="OFFLINE"):
+        pass
     with pytest.raises(UnknownOutcomeError), by_hand.step("said") as step:
         step.unknown("the camera was off")
     with by_hand.step("not today") as step:
         step.skip("no rain")
-    assert list(outcomes(by_hand).values()) == ["failed", "unknown", "unknown", "skipped"]
+    assert list(outcomes(by_hand).values()) == [
+        "failed",
+        "unknown",
+        "unknown",
+        "unknown",
+        "unknown",
+        "skipped",
+    ]
 
 
 def test_what_is_measured_or_attached_is_an_observation(by_hand, tmp_path):

@@ -16,6 +16,7 @@ from lsst_commtools.procedure.values import StepStatus, plain, slug
 
 
 class State(enum.IntEnum):
+    UNKNOWN = 0
     ENABLED = 2
 
 
@@ -95,6 +96,11 @@ def test_slug_is_stable_and_safe(name):
         ("seen", None, KeyboardInterrupt(), StepStatus.UNKNOWN),
         ("seen", None, TimeoutError("late"), StepStatus.UNKNOWN),
         (None, "OFFLINE", None, StepStatus.UNKNOWN),
+        ("UNKNOWN", None, None, StepStatus.UNKNOWN),
+        (State.UNKNOWN, "ENABLED", None, StepStatus.UNKNOWN),
+        ({"csc": "DIMM:1", "state": State.UNKNOWN}, None, None, StepStatus.UNKNOWN),
+        ("UNKNOWN", "UNKNOWN", None, StepStatus.DONE),
+        ("x", lambda value: value.y, None, StepStatus.UNKNOWN),
     ],
 )
 def test_outcomes(observed, expect, error, status):
