@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command", "exit_code", "parse_parameters", "print_run"]
 
+_OBSERVED_WIDTH = 80
 _EXIT = {"done": 0, "planned": 0, "unknown": 1}
 
 
@@ -62,13 +64,26 @@ def print_run(context: Context, record: RunRecord) -> None:
     lines = [f"{record.run}: {record.status.value}" + (f" ({record.reason})" if record.reason else "")]
     if record.dry_run:
         lines.insert(0, "DRY RUN: nothing was sent.")
-    lines += [f"  {s.status.value:8} {s.name}" + (f": {s.reason}" if s.reason else "") for s in record.steps]
+    for step in record.steps:
+        seen = "" if step.observed is None else f" = {_short(step.observed)}"
+        lines.append(
+            f"  {step.status.value:8} {step.name}{seen}" + (f" ({step.reason})" if step.reason else "")
+        )
+    lines += [
+        f"  {'go' if s.go else 'NO-GO':8} {s.name} as {s.role} at {s.step}, {s.at_utc[:19]}Z UTC"
+        for s in record.signatures
+    ]
     odd = [c for c in record.cells if c.status != "completed"]
     lines += [f"  cell {c.index}: {c.status.value}" + (f" ({c.reason})" if c.reason else "") for c in odd]
     lines += [f"  still owed: {name}" for name in record.owed]
     if record.output is not None:
         lines.append(f"  output: {record.output}")
     context.emit(record.to_dict(), "\n".join(safe_text(line) for line in lines))
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _OBSERVED_WIDTH else f"{text[:_OBSERVED_WIDTH]}..."
 
 
 def exit_code(record: RunRecord) -> int:
