@@ -320,14 +320,13 @@ def _conversion(
     repositories: Repositories, path: str, gen3: str, instrument: str | None
 ) -> tuple[list[ConversionItem], str]:
     from lsst_commtools.repos import Gen3Repository, Repository, plan_conversion
+    from lsst_commtools.repos.butlers import is_gen3
 
     repository = repositories.get(path)
     camera = instrument or repository.instrument
     if repository.generation != 2 or not camera:
         raise InputError(f"{path} is no Gen2 repository of a known camera.", advice="Give --instrument.")
-    there = (
-        Gen3Repository(Repository(gen3, gen3, 3, camera)) if (Path(gen3) / "butler.yaml").is_file() else None
-    )
+    there = Gen3Repository(Repository(gen3, gen3, 3, camera)) if is_gen3(gen3) else None
     try:
         return plan_conversion(repository.root, there, camera, _progress()), camera
     finally:

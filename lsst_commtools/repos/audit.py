@@ -21,7 +21,7 @@ from lsst_commtools.repos.compare import Sameness, compare_files, describes, rea
 from lsst_commtools.repos.ingest_log import IngestLog, find_logs, read_logs
 from lsst_commtools.repos.names import RawName, StoredName, parse_raw_name, parse_stored_name, raw_path
 from lsst_commtools.repos.registry import RegistryRow, read_rows
-from lsst_commtools.repos.tree import Folders, list_tree
+from lsst_commtools.repos.tree import Folders, is_folder, is_there, list_tree
 from lsst_commtools.repos.values import AUDIT_KINDS, AuditProblem, AuditReport
 
 __all__ = ["Progress", "TeststandPaths", "audit_gen2", "find_teststand_paths"]
@@ -77,14 +77,10 @@ def find_teststand_paths(
         If there is no repository with a registry.
     """
     given = os.path.realpath(path)
-    repository = str(Path(given, "gen2repo")) if Path(given, "gen2repo").is_dir() else given
-    if not Path(repository, "raw").exists() and not Path(repository, REGISTRY_NAME).exists():
-        chain = resolve_chain(repository)
-        holders = [
-            m.path
-            for m in chain.members
-            if Path(m.path, REGISTRY_NAME).exists() or Path(m.path, "raw").exists()
-        ]
+    repository = str(Path(given, "gen2repo")) if is_folder(given, "gen2repo") else given
+    if not is_there(repository, REGISTRY_NAME):
+        roots = resolve_chain(repository).roots
+        holders = [root for name in (REGISTRY_NAME, "raw") for root in roots if is_there(root, name)]
         if not holders:
             raise NotFoundError(
                 f"Neither {repository} nor its parents hold a registry or raw files.",
@@ -94,8 +90,8 @@ def find_teststand_paths(
     beside = Path(repository).parent
     return TeststandPaths(
         repository,
-        storage or next((str(p) for p in (beside / "storage", Path(given, "storage")) if p.is_dir()), None),
-        log or next((str(p) for p in (beside / "log", Path(given, "log")) if p.is_dir()), None),
+        storage or next((str(p) for p in (beside / "storage", Path(given, "storage")) if is_folder(p)), None),
+        log or next((str(p) for p in (beside / "log", Path(given, "log")) if is_folder(p)), None),
     )
 
 
@@ -190,7 +186,7 @@ class _Audit:
         path = f"{self.paths.repository}/{REGISTRY_NAME}"
         self.tell(f"reading {path}")
         rows: list[RegistryRow] = []
-        if not Path(path).exists():
+        if not is_there(path):
             self.notes.append(f"{path} does not exist: no image is registered.")
         else:
             try:

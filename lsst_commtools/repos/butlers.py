@@ -11,6 +11,7 @@ import yaml
 
 from lsst_commtools.errors import NotFoundError, SiteError, UnreachableError
 from lsst_commtools.instrument.cameras import get_camera
+from lsst_commtools.repos.tree import is_there
 
 if TYPE_CHECKING:
     from lsst.daf.butler import Butler
@@ -89,7 +90,7 @@ def is_gen3(root: str) -> bool:
     if "://" in root and not root.startswith("file://"):
         return True
     path = Path(root.removeprefix("file://"))
-    return path.suffix in (".yaml", ".yml") or (path / "butler.yaml").is_file()
+    return path.suffix in (".yaml", ".yml") or is_there(path, "butler.yaml")
 
 
 def default_collections(instrument: str, output_chain: str = "") -> tuple[str, ...]:

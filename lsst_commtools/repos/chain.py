@@ -16,9 +16,18 @@ from pathlib import Path
 
 from lsst_commtools.errors import InputError, NotFoundError, TableError
 from lsst_commtools.repos.configuration import CONFIGURATION_NAME, Configuration, read_configuration
+from lsst_commtools.repos.tree import is_folder, is_there
 from lsst_commtools.repos.values import Chain, ChainProblem, ChainRoot, Link
 
-__all__ = ["PARENT_NAME", "REGISTRY_NAME", "find_in_chain", "is_repository", "read_link", "resolve_chain"]
+__all__ = [
+    "PARENT_NAME",
+    "REGISTRY_NAME",
+    "find_in_chain",
+    "is_repository",
+    "probe_folder",
+    "read_link",
+    "resolve_chain",
+]
 
 PARENT_NAME = "_parent"
 MAPPER_NAME = "_mapper"
@@ -48,7 +57,7 @@ def read_link(path: str | os.PathLike[str]) -> Link | None:
         text = os.readlink(link)  # noqa: PTH115 - Path would normalise what is written in the link
     except OSError:
         return None
-    return Link(str(link), text, os.path.realpath(link), _probe(str(link)) is None)
+    return Link(str(link), text, os.path.realpath(link), probe_folder(str(link)) is None)
 
 
 def is_repository(folder: str) -> bool:
@@ -65,7 +74,7 @@ def is_repository(folder: str) -> bool:
         Whether it holds a configuration, a mapper, a registry, or parents that exist.
     """
     names = (CONFIGURATION_NAME, REGISTRY_NAME, MAPPER_NAME, PARENT_NAME)
-    return any(_exists(folder, name) for name in names)
+    return any(is_there(folder, name) for name in names)
 
 
 def resolve_chain(*inputs: str | os.PathLike[str]) -> Chain:
@@ -89,14 +98,16 @@ def resolve_chain(*inputs: str | os.PathLike[str]) -> Chain:
     walk = _Walk()
     for given in inputs:
         folder = os.fspath(given)
-        if not Path(folder).is_dir():
+        if not is_folder(folder):
             raise NotFoundError(
                 f"There is no folder {folder!r}.", advice="'commtools repo list' shows the repositories."
             )
         walk.run(_Edge(folder, folder, "input"))
-    first = walk.tops[0]
     members = tuple(ChainRoot(node.path, node.mapper, _registry(node)) for node in walk.emitted)
-    return Chain(members, _registry(first), _calib(first), tuple(dict.fromkeys(walk.problems)))
+    problems = tuple(dict.fromkeys(walk.problems))
+    if not walk.tops:
+        return Chain(members, None, None, problems)
+    return Chain(members, _registry(walk.tops[0]), _calib(walk.tops[0]), problems)
 
 
 def find_in_chain(chain: Chain, relative: str) -> list[str]:
@@ -212,7 +223,7 @@ class _Walk:
         return node, edges
 
     def _reachable(self, edge: _Edge) -> bool:
-        reason = _probe(edge.path)
+        reason = probe_folder(edge.path)
         if reason is None:
             return True
         silent = _NO_PARENTS + " Without a mapper of its own: 'No default mapper could be established'."
@@ -276,8 +287,8 @@ class _Walk:
                 "'No default mapper could be established from inputs', or no image is found here.",
             )
         if link is None:
-            return node, [_Edge(str(parent), str(parent), "link")] if _exists(real, PARENT_NAME) else []
-        if not os.path.isabs(link.text) and _probe(link.path) is None:  # noqa: PTH117 - text, not a path
+            return node, [_Edge(str(parent), str(parent), "link")] if is_there(real, PARENT_NAME) else []
+        if not os.path.isabs(link.text) and probe_folder(link.path) is None:  # noqa: PTH117 - text, not a path
             self._say(
                 "relative-link",
                 link.path,
@@ -362,9 +373,9 @@ class _Walk:
                 return None
             if configuration is not None:
                 return configuration.mapper
-            if _exists(real, MAPPER_NAME):
+            if is_there(real, MAPPER_NAME):
                 return _read_mapper(real)
-            if not _exists(real, PARENT_NAME):
+            if not is_there(real, PARENT_NAME):
                 return None
             real = os.path.realpath(Path(real, PARENT_NAME))
         return None
@@ -390,21 +401,25 @@ class _Walk:
         return None
 
 
-def _probe(path: str) -> int | None:
-    """Give the error number with which a folder cannot be entered, None if it can."""
+def probe_folder(path: str) -> int | None:
+    """Find out whether a folder can be listed.
+
+    Parameters
+    ----------
+    path
+        The folder.
+
+    Returns
+    -------
+    int or None
+        The error number with which it cannot; None if it can.
+    """
     try:
         with os.scandir(path) as entries:
             next(entries, None)
     except OSError as error:
         return error.errno or errno.EIO
     return None
-
-
-def _exists(folder: str, name: str) -> bool:
-    try:
-        return Path(folder, name).exists()
-    except OSError:
-        return False
 
 
 def _plain(text: str) -> str:
@@ -430,11 +445,11 @@ def _read_mapper(folder: str) -> str | None:
 
 def _is_mixed(edges: list[_Edge]) -> bool:
     nested = [edge.nested is not None for edge in edges]
-    modern = [edge.nested is None and _exists(edge.path, CONFIGURATION_NAME) for edge in edges]
+    modern = [edge.nested is None and is_there(edge.path, CONFIGURATION_NAME) for edge in edges]
     old = [
         edge.nested is None and not new
         for edge, new in zip(edges, modern, strict=True)
-        if _probe(edge.path) is None
+        if probe_folder(edge.path) is None
     ]
     return (any(nested) and not all(nested)) or (any(old) and any(modern))
 
@@ -456,6 +471,6 @@ def _calib(node: _Node) -> str | None:
     """Find the calibrations as ``LsstCamMapper`` does: own CALIB, parents' CALIB, parents; no grandparents."""
     parents = [Path(parent.path) for parent in node.parents]
     for folder in (Path(node.path, "CALIB"), *(parent / "CALIB" for parent in parents), *parents):
-        if _exists(str(folder), CALIB_REGISTRY_NAME):
+        if is_there(str(folder), CALIB_REGISTRY_NAME):
             return str(folder)
     return None

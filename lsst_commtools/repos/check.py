@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+import errno
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from lsst_commtools.errors import CommtoolsError
-from lsst_commtools.repos.chain import resolve_chain
+from lsst_commtools.repos.chain import probe_folder, resolve_chain
 from lsst_commtools.repos.gen2 import Gen2Repository
 from lsst_commtools.repos.gen3 import Gen3Repository
-from lsst_commtools.repos.tree import list_tree
+from lsst_commtools.repos.tree import is_folder, list_tree
 from lsst_commtools.repos.values import Repository
 from lsst_commtools.site.repos import RepositorySection
 
@@ -81,17 +82,15 @@ def _lines(
         return
     root = Path(repository.root.removeprefix("file://"))
     today = now_utc.date()
-    if not root.is_dir():
+    reason = probe_folder(str(root))
+    if reason == errno.ENOENT:
         gone = settings.deleted is not None and today >= settings.deleted
         seen = f"{root} does not exist" + (", as scheduled." if gone else ": not mounted, moved or deleted.")
         yield "mounted", Verdict.GOOD if gone else Verdict.BAD, seen
         return
     yield "mounted", Verdict.GOOD, f"{root} is there."
-    try:
-        with os.scandir(root) as entries:
-            next(entries, None)
-    except OSError as error:
-        yield "readable", Verdict.BAD, f"{root} cannot be read: {error.strerror}."
+    if reason is not None:
+        yield "readable", Verdict.BAD, f"{root} cannot be read: {os.strerror(reason)}."
         return
     yield "readable", Verdict.GOOD, "It can be read."
     if settings.deleted is not None:
@@ -119,7 +118,7 @@ def _chain(root: Path) -> Iterator[tuple[str, Verdict, str]]:
 def _writable(root: Path, repository: Repository) -> tuple[str, Verdict, str]:
     """Judge by rights and the mount alone: trying would write."""
     place = root / "rerun" if repository.generation == 2 and repository.writable else root
-    if repository.writable and not place.is_dir():
+    if repository.writable and not is_folder(place):
         return "writable", Verdict.BAD, f"{place} does not exist."
     mounted_read_only = bool(os.statvfs(place).f_flag & os.ST_RDONLY)
     if os.geteuid() == 0:

@@ -9,6 +9,7 @@ from lsst_commtools.errors import NotFoundError
 from lsst_commtools.repos.butlers import open_butler
 from lsst_commtools.repos.chain import PARENT_NAME, is_repository, resolve_chain
 from lsst_commtools.repos.names import instrument_of_mapper
+from lsst_commtools.repos.tree import is_folder, is_there
 from lsst_commtools.site.repos import RepositorySection, ReposSection
 
 __all__ = ["discover", "instrument_of_butler"]
@@ -42,7 +43,7 @@ def discover(folder: str | os.PathLike[str]) -> ReposSection:
         raise NotFoundError(f"There is no repository below {root}.")
     names = {path: _name(path) for path in found}
     labels = {path: _label(names[path], [n for p, n in names.items() if p != path]) for path in found}
-    chains = {path: resolve_chain(path).roots for path in found if not (path / "butler.yaml").is_file()}
+    chains = {path: resolve_chain(path).roots for path in found if not is_there(path, "butler.yaml")}
     linked = [path for path in chains if (path / PARENT_NAME).is_symlink()]
     entries: dict[str, RepositorySection] = {}
     for path in found:
@@ -54,7 +55,7 @@ def discover(folder: str | os.PathLike[str]) -> ReposSection:
 
 
 def _walk(folder: Path, depth: int) -> list[Path]:
-    if (folder / "butler.yaml").is_file():
+    if is_there(folder, "butler.yaml"):
         return [folder]
     here = [folder] if is_repository(str(folder)) else []
     if here or depth >= _MAX_DEPTH:
@@ -81,11 +82,11 @@ def _label(name: tuple[str, ...], others: list[tuple[str, ...]]) -> str:
 
 
 def _entry(path: Path, linked_by: str, source: str) -> RepositorySection:
-    if (path / "butler.yaml").is_file():
+    if is_there(path, "butler.yaml"):
         return RepositorySection(
             path=str(path), instrument=instrument_of_butler(str(path)) or "LSSTCam", generation=3
         )
-    instrument = instrument_of_mapper(resolve_chain(path).members[0].mapper) or "LATISS"
+    instrument = instrument_of_mapper(resolve_chain(path).mapper) or "LATISS"
     linked = (path / PARENT_NAME).is_symlink()
     return RepositorySection(
         path=str(path),
@@ -94,7 +95,7 @@ def _entry(path: Path, linked_by: str, source: str) -> RepositorySection:
         internal=bool(linked_by) or bool(source),
         linked_by=linked_by,
         source=source,
-        writable=linked and (path / "rerun").is_dir(),
+        writable=linked and is_folder(path, "rerun"),
     )
 
 

@@ -26,6 +26,7 @@ from lsst_commtools.repos.holdings import Holdings
 from lsst_commtools.repos.image import ImageId, ImageName
 from lsst_commtools.repos.names import instrument_of_mapper
 from lsst_commtools.repos.stations import locate_image
+from lsst_commtools.repos.tree import is_folder, is_there
 from lsst_commtools.repos.values import AuditReport, Chain, Located, Repository
 from lsst_commtools.site.repos import RepositorySection, ReposSection
 
@@ -197,7 +198,7 @@ class Repositories:
             return Repository(path, path, 3, instrument_of_butler(path))
         real = os.path.realpath(path)
         inner = str(Path(real, "gen2repo"))
-        if Path(inner).is_dir():
+        if is_folder(inner):
             return next(
                 (r for r in self.known if os.path.realpath(r.root) == inner), self._gen2(inner, source=real)
             )
@@ -207,7 +208,7 @@ class Repositories:
 
     @staticmethod
     def _gen2(root: str, source: str = "") -> Repository:
-        mapper = resolve_chain(root).members[0].mapper
+        mapper = resolve_chain(root).mapper
         return Repository(root, root, 2, instrument_of_mapper(mapper) or "", source=source)
 
     def _take(self, repository: str | os.PathLike[str] | Repository) -> Repository:
@@ -228,7 +229,7 @@ class Repositories:
         """
         if (
             not isinstance(repository, Repository)
-            and Path(repository).is_dir()
+            and is_folder(repository)
             and not is_gen3(os.fspath(repository))
         ):
             return resolve_chain(repository)
@@ -393,7 +394,7 @@ class Repositories:
             Counts and problems; nothing is written.
         """
         given = os.fspath(repository) if not isinstance(repository, Repository) else repository.root
-        if Path(given).is_dir() and not is_gen3(given):
+        if is_folder(given) and not is_gen3(given):
             return audit_gen2(find_teststand_paths(given, storage, log), progress)
         taken = self._take(repository)
         if taken.generation == 2:
@@ -452,4 +453,4 @@ def _cameras(repository: Repository) -> tuple[str, ...]:
 
 
 def _is_path(text: str) -> bool:
-    return "://" in text or Path(text).exists()
+    return "://" in text or is_there(text)

@@ -16,7 +16,7 @@ from lsst_commtools.repos.image import ImageId
 from lsst_commtools.repos.ingest_log import find_logs, read_logs
 from lsst_commtools.repos.names import day_folder, parse_raw_name, parse_stored_name, raw_path
 from lsst_commtools.repos.registry import RegistryRow, read_rows
-from lsst_commtools.repos.tree import Folders, list_tree
+from lsst_commtools.repos.tree import Folders, is_folder, is_there, list_tree
 from lsst_commtools.repos.values import Chain, Location, Repository
 
 __all__ = ["Gen2Repository", "Holding", "Lost"]
@@ -134,7 +134,7 @@ class Gen2Repository:
         wins = name.detector not in taken
         taken.add(name.detector)
         root = path[: len(path) - len(relative) - 1]
-        label, exists = self.repository.label, Path(path).exists()
+        label, exists = self.repository.label, is_there(path)
         return Location(label, root, "", path, target, name.exposure_id, name.detector, exists, wins)
 
     def _target(self, path: str) -> str:
@@ -253,7 +253,7 @@ class Gen2Repository:
         for root in self.chain.roots:
             for path in _night_files(root, day_obs):
                 name = parse_raw_name(path.rsplit("/", 1)[-1])
-                if name is not None and Path(path).exists():
+                if name is not None and is_there(path):
                     present.add((name.exposure_id, name.detector))
         transferred = self._transferred(day_obs, registered | present)
         known = {exposure for exposure, _ in registered | present | (transferred or set())}
@@ -311,9 +311,9 @@ def _named(root: str, image: ImageId) -> Iterator[str]:
 
 def _night_files(root: str, day_obs: int) -> Iterator[str]:
     """Give the files of a night: in its own folder, or by run and raft, where the name alone tells the night."""
-    day = Path(root, "raw", day_folder(day_obs))
-    if day.is_dir():
-        yield from list_tree(str(day)).files
+    day = str(Path(root, "raw", day_folder(day_obs)))
+    if is_folder(day):
+        yield from list_tree(day).files
         return
     try:
         with os.scandir(f"{root}/raw") as entries:

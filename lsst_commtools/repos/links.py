@@ -23,7 +23,7 @@ from typing import Any
 from lsst_commtools.errors import InputError, NotFoundError, RefusedError, ServiceError
 from lsst_commtools.repos.chain import PARENT_NAME, is_repository, read_link, resolve_chain
 from lsst_commtools.repos.names import parse_raw_name
-from lsst_commtools.repos.tree import list_tree
+from lsst_commtools.repos.tree import is_folder, is_there, list_tree
 
 __all__ = [
     "NightChange",
@@ -139,10 +139,10 @@ def make_linked_repository(
     if os.path.lexists(target):
         raise InputError(f"{target} exists.", changed="Nothing was changed.")
     chain = resolve_chain(source)
-    mapper = chain.members[0].mapper
+    mapper = chain.mapper
     if mapper is None:
         raise InputError(f"{source} is no Gen2 repository with a mapper.", changed="Nothing was changed.")
-    if calib and not (Path(calib) / "calibRegistry.sqlite3").is_file():
+    if calib and not is_there(calib, "calibRegistry.sqlite3"):
         raise InputError(f"{calib} holds no calibRegistry.sqlite3.", changed="Nothing was changed.")
     try:
         aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
@@ -197,7 +197,7 @@ def plan_repoint(repository: str | os.PathLike[str], to: str | os.PathLike[str])
             f"{folder} has no {PARENT_NAME} link.", advice="'commtools repo link' makes a linked one."
         )
     new = Path(to).absolute()
-    if not new.is_dir() or not is_repository(str(new)):
+    if not is_folder(new) or not is_repository(str(new)):
         raise InputError(f"{new} is no Gen2 repository.", changed="Nothing was changed.")
     new_chain = resolve_chain(new)
     if os.path.realpath(folder) in new_chain.roots:
@@ -213,7 +213,7 @@ def plan_repoint(repository: str | os.PathLike[str], to: str | os.PathLike[str])
         )
     before = own | _raw_files(old_chain.roots if old_chain else ())
     after = own | _raw_files(new_chain.roots)
-    old_mapper = old_chain.members[0].mapper if old_chain and old_chain.members else None
+    old_mapper = old_chain.mapper if old_chain and old_chain.members else None
     return RepointPlan(
         str(folder),
         link.text,
@@ -223,7 +223,7 @@ def plan_repoint(repository: str | os.PathLike[str], to: str | os.PathLike[str])
         len(before - after),
         len(after & before),
         old_mapper,
-        new_chain.members[0].mapper,
+        new_chain.mapper,
         tuple(processes_below([str(folder), link.target])),
         tuple(notes),
     )
@@ -235,7 +235,7 @@ def _raw_files(roots: tuple[str, ...] | list[str]) -> set[str]:
     for root in roots:
         tree = list_tree(f"{root}/raw")
         found.update(
-            path[len(root) + 1 :] for path, link in tree.files.items() if link is None or Path(path).exists()
+            path[len(root) + 1 :] for path, link in tree.files.items() if link is None or is_there(path)
         )
     return found
 

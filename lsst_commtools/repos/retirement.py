@@ -12,7 +12,7 @@ from typing import Any
 from lsst_commtools.errors import InputError, RefusedError, ServiceError
 from lsst_commtools.repos.chain import resolve_chain
 from lsst_commtools.repos.links import processes_below
-from lsst_commtools.repos.tree import list_tree
+from lsst_commtools.repos.tree import is_folder, list_tree
 from lsst_commtools.repos.values import Repository
 
 __all__ = ["RetirementPlan", "plan_retirement", "retire"]
@@ -75,7 +75,7 @@ def plan_retirement(
         If one is no folder, or if one lies in the other.
     """
     copy, production = Path(os.path.realpath(folder)), Path(os.path.realpath(kept))
-    if not copy.is_dir() or not production.is_dir():
+    if not is_folder(copy) or not is_folder(production):
         raise InputError(f"{copy} and {production} must both be folders.", changed="Nothing was changed.")
     if copy.is_relative_to(production) or production.is_relative_to(copy):
         raise InputError(f"One of {copy} and {production} lies in the other.", changed="Nothing was changed.")
@@ -84,7 +84,7 @@ def plan_retirement(
     users = [
         repository.label
         for repository in repositories
-        if repository.generation == 2 and Path(repository.root).is_dir() and _leads_to(repository.root, copy)
+        if repository.generation == 2 and is_folder(repository.root) and _leads_to(repository.root, copy)
     ]
     return RetirementPlan(
         str(copy), str(production), len(here), only_here, tuple(users), tuple(processes_below([str(copy)]))
@@ -100,7 +100,7 @@ def _sizes(folder: Path) -> dict[str, int]:
 def _leads_to(root: str, folder: Path) -> bool:
     """Tell whether a repository outside a folder has parents in it."""
     inside = [Path(path).is_relative_to(folder) for path in resolve_chain(root).roots]
-    return any(inside) and not inside[0]
+    return any(inside) and not all(inside[:1])
 
 
 def retire(plan: RetirementPlan, *, accept_loss: bool = False) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from lsst_commtools.repos.names import RAW_ENDINGS
 
-__all__ = ["Folders", "Tree", "list_tree"]
+__all__ = ["Folders", "Tree", "is_folder", "is_there", "list_tree"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,8 @@ def list_tree(folder: str, progress: Callable[[str, int], None] | None = None) -
                     elif entry.name.endswith(RAW_ENDINGS) and not entry.name.startswith("."):
                         link = entry.is_symlink()
                         tree.files[entry.path] = os.readlink(entry.path) if link else None  # noqa: PTH115 - 10^5 times
+                    elif entry.is_symlink() and entry.is_dir():
+                        tree.unread.append(f"{entry.path} is a link to a folder, which is not followed.")
         except FileNotFoundError:
             if current == folder:
                 tree.unread.append(f"{current} does not exist.")
@@ -62,6 +64,38 @@ def list_tree(folder: str, progress: Callable[[str, int], None] | None = None) -
         if progress is not None:
             progress(current, len(tree.files))
     return tree
+
+
+def is_there(*parts: str | os.PathLike[str]) -> bool:
+    """Tell whether a path leads to something that can be seen; without the right to look it is not there.
+
+    Parameters
+    ----------
+    *parts
+        Parts of the path.
+
+    Returns
+    -------
+    bool
+        False for dangling links, and where a folder on the way cannot be entered.
+    """
+    return os.path.exists(os.path.join(*parts))  # noqa: PTH110, PTH118 - Path.exists raises PermissionError
+
+
+def is_folder(*parts: str | os.PathLike[str]) -> bool:
+    """Tell whether a path leads to a folder that can be seen.
+
+    Parameters
+    ----------
+    *parts
+        Parts of the path.
+
+    Returns
+    -------
+    bool
+        False where a folder on the way cannot be entered.
+    """
+    return os.path.isdir(os.path.join(*parts))  # noqa: PTH112, PTH118 - Path.is_dir raises PermissionError
 
 
 class Folders:

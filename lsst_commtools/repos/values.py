@@ -182,6 +182,11 @@ class Chain:
         """Absolute real paths in search order."""
         return tuple(member.path for member in self.members)
 
+    @property
+    def mapper(self) -> str | None:
+        """Mapper of the first root, None if it has none or cannot be read."""
+        return self.members[0].mapper if self.members else None
+
     def to_dict(self) -> dict[str, Any]:
         """Give the chain as plain values."""
         return {

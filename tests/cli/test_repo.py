@@ -296,6 +296,28 @@ def run_as_nobody(commands):
     return json.loads(told)
 
 
+def test_folders_that_may_not_be_entered(run, monkeypatch):
+    """No command falls over what it may not see: it says so, or that it is not there."""
+    folder = Path(tempfile.mkdtemp(prefix="locked-"))
+    monkeypatch.setenv("COMMTOOLS_HOME", str(folder / "home"))
+    try:
+        folder.chmod(0o755)
+        stand = make_teststand(folder / "stand")
+        run(*reading_commands(stand)[0])
+        commands = [c for c in reading_commands(stand) if c[0] != "convert"]
+        for words in commands:
+            run(*words)
+        locked = [stand.archiver / "gen2repo", stand.archiver / "storage", stand.shared / "CALIB"]
+        for path in locked:
+            path.chmod(0)
+        failed = run_as_nobody(commands)
+        assert all(code == 2 for _, code in failed), failed
+        assert ["chain", str(stand.shared)] not in [words for words, _ in failed]
+    finally:
+        subprocess.run(["chmod", "-R", "u+rwx", folder], check=True)
+        shutil.rmtree(folder)
+
+
 def test_commands_that_read_work_on_a_read_only_tree(run, monkeypatch):
     """As somebody who may not write: root becomes nobody."""
     folder = Path(tempfile.mkdtemp(prefix="read-only-"))

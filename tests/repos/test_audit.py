@@ -255,6 +255,21 @@ def test_missing_parts_are_notes(source, tmp_path):
         find_teststand_paths(tmp_path)
 
 
+def test_a_linked_repository_with_raws_of_its_own_leads_to_the_registry(source, teststand):
+    raw = teststand.shared / "raw/2019-05-29"
+    raw.mkdir(parents=True)
+    (raw / "2019052900001-det000.fits").touch()
+    assert audit(teststand.shared).root == str(source / "gen2repo")
+
+
+def test_links_to_folders_are_not_followed_and_noted(source):
+    loop = source / "gen2repo/raw/loop"
+    loop.symlink_to("..")
+    report = audit(source)
+    assert report.in_order == 8
+    assert f"{loop} is a link to a folder, which is not followed." in report.notes
+
+
 def test_unfinished_transfers_are_left_out(source):
     (source / "storage" / ".AT_O_20190531_000001.fits.Xy12Ab").touch()
     (source / "storage" / ".AT_O_20190531_000001.fits").touch()
