@@ -12,6 +12,7 @@ from typing import Any
 import click
 from typing_extensions import override
 
+from lsst_commtools.cli.interrupt import remember_interrupts
 from lsst_commtools.cli.output import Context, Output, print_error
 from lsst_commtools.errors import CommtoolsError, InputError
 
@@ -99,6 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         Command line without the program's name; by default that of the process.
     """
     words = _hoist(sys.argv[1:] if arguments is None else arguments)
+    remember_interrupts()
     output = Output.JSON if _wants_json(words) else Output.TABLE
     try:
         code: Any = app.main(words, prog_name="commtools", standalone_mode=False)

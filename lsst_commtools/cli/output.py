@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import json
 import math
+import re
 import sys
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -74,7 +75,9 @@ def to_json(document: Any) -> str:
     str
         Indented JSON.
     """
-    return json.dumps(_plain(document), indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(_plain(document), indent=2, ensure_ascii=False, allow_nan=False)
+    # json escapes C0 controls only; DEL and C1 controls move a terminal's cursor too.
+    return re.sub(r"[\x7f-\x9f]", lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 @dataclass

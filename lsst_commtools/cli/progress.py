@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from lsst_commtools.cli.interrupt import raise_if_interrupted
+
 __all__ = ["Bars", "progress_bars"]
 
 
@@ -30,6 +32,7 @@ class Bars:
         done, total
             Parts done, and parts in all.
         """
+        raise_if_interrupted()
         if stage != self._stage:
             self._begin(stage, total)
         if self._bar is not None:

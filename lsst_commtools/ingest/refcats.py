@@ -115,4 +115,17 @@ def _read(path: Path, htm7: int) -> Table:
             raise TableError(
                 f"{path.name} holds stars outside the trixel {htm7}; positions must be in radians."
             )
-    return table
+    return _native(table)
+
+
+def _native(table: Table) -> Table:
+    """FITS columns are big-endian; Arrow takes only the machine's own order."""
+    from astropy.table import Column, Table
+
+    columns = []
+    for name in table.colnames:
+        column = table[name]
+        values = np.asarray(column)
+        native = values.astype(values.dtype.newbyteorder("="), copy=False)
+        columns.append(Column(native, name=name, unit=column.unit, description=column.description))
+    return Table(columns)

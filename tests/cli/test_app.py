@@ -60,6 +60,11 @@ def test_text_from_outside_cannot_move_the_cursor():
     assert safe_text("a\x1b[2Jb\u202ec\n") == "a\\x1b[2Jb\\u202ec\\n"
 
 
+def test_json_keeps_controls_out_of_the_terminal():
+    assert to_json({"a": "\x9b2J\x7f\x1b"}).isascii()
+    assert json.loads(to_json(["\x9b2J\x7f\x1b"])) == ["\x9b2J\x7f\x1b"]
+
+
 def test_json_is_strict_and_plain(tmp_path):
     import numpy as np
 

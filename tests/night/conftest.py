@@ -10,7 +10,8 @@ from lsst_commtools.instrument import get_camera
 def summary_rows(visit, **changes):
     """Rows of one good ComCam visit; `changes` are column values for all detectors."""
     row = {
-        "visit": visit, "band": "r", "physical_filter": "r_03", "mid_exposure_mjd_tai": 61365.04 + (visit % 100) / 1440,
+        "visit": visit, "band": "r", "physical_filter": "r_03",
+        "mid_exposure_mjd_tai": 61365.04 + (visit % 100) / 1440,
         "n_sources": 200, "n_stars": 90, "n_psf_used": 70, "n_matched": 150, "wcs_order": 3,
         "ra_mad_mas": 10.0, "dec_mad_mas": 11.0, "ra_offset_mas": 0.1, "dec_offset_mas": -0.1,
         "pixel_scale_arcsec": 0.2001, "field_pixel_scale_arcsec": 0.2, "rotation_deg": 1.0, "pointing_offset_ra_arcsec": 3.0,
