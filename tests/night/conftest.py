@@ -12,9 +12,11 @@ def summary_rows(visit, **changes):
     row = {
         "visit": visit, "band": "r", "physical_filter": "r_03",
         "mid_exposure_mjd_tai": 61365.04 + (visit % 100) / 1440,
-        "n_sources": 200, "n_stars": 90, "n_psf_used": 70, "n_matched": 150, "wcs_order": 3,
+        "n_sources": 200, "n_stars": 90,
+        "n_psf_used": 70, "n_matched": 150, "wcs_order": 3,
         "ra_mad_mas": 10.0, "dec_mad_mas": 11.0, "ra_offset_mas": 0.1, "dec_offset_mas": -0.1,
-        "pixel_scale_arcsec": 0.2001, "field_pixel_scale_arcsec": 0.2, "rotation_deg": 1.0, "pointing_offset_ra_arcsec": 3.0,
+        "pixel_scale_arcsec": 0.2001, "field_pixel_scale_arcsec": 0.2,
+        "rotation_deg": 1.0, "pointing_offset_ra_arcsec": 3.0,
         "pointing_offset_dec_arcsec": 4.0, "e1": 0.01, "e2": -0.02, "de1_median": 1e-3, "de1_mad": 0.01,
         "de2_median": -1e-3, "de2_mad": 0.01, "dt_over_t_median": 1e-3, "dt_over_t_mad": 0.01, "core_depth": 1.3,
         "bad_amplifiers": "", "failure": "",
