@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
+from lsst_commtools.cli.csc_test import restore, test
 from lsst_commtools.cli.output import Context, Output, print_error, safe_text
 
 if TYPE_CHECKING:
@@ -22,6 +23,10 @@ _ALIVE = {True: "yes", False: "no", None: "unknown"}
 @click.group("csc")
 def command() -> None:
     """Show, change and test CSCs."""
+
+
+command.add_command(test)
+command.add_command(restore)
 
 
 @command.command("states")

@@ -8,9 +8,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lsst_commtools.deploy.argocd import ArgoCd
     from lsst_commtools.deploy.bench import Bench
-    from lsst_commtools.deploy.restore import restore_production
+    from lsst_commtools.deploy.postconditions import Postcondition, observe_postconditions
+    from lsst_commtools.deploy.production import restore_production, survey_production, wait_for_pod
     from lsst_commtools.deploy.rules import find_job
-    from lsst_commtools.deploy.values import BenchContainer, Checkout, CscJob, JobState, Restored
+    from lsst_commtools.deploy.settle import queue_before, stop_under_test, wait_for_scripts
+    from lsst_commtools.deploy.values import (
+        BenchContainer,
+        Checkout,
+        CscJob,
+        JobState,
+        Production,
+        Restored,
+    )
 
 __all__ = [
     "ArgoCd",
@@ -19,9 +28,17 @@ __all__ = [
     "Checkout",
     "CscJob",
     "JobState",
+    "Postcondition",
+    "Production",
     "Restored",
     "find_job",
+    "observe_postconditions",
+    "queue_before",
     "restore_production",
+    "stop_under_test",
+    "survey_production",
+    "wait_for_pod",
+    "wait_for_scripts",
 ]
 
 _HOMES = {
@@ -31,9 +48,17 @@ _HOMES = {
     "Checkout": "values",
     "CscJob": "values",
     "JobState": "values",
+    "Postcondition": "postconditions",
+    "Production": "values",
     "Restored": "values",
     "find_job": "rules",
-    "restore_production": "restore",
+    "observe_postconditions": "postconditions",
+    "queue_before": "settle",
+    "restore_production": "production",
+    "stop_under_test": "settle",
+    "survey_production": "production",
+    "wait_for_pod": "production",
+    "wait_for_scripts": "settle",
 }
 
 

@@ -1,8 +1,8 @@
 """The shell scripts that run in the container of the bench; values come in as arguments, never as text of a script.
 
 Each has a name, its ``$0``: so it is seen in ``docker top``, and the simulator knows it by that. They need a POSIX
-shell, git, and no more. A process of a CSC under test is known by the variable ``COMMTOOLS_BENCH`` in its environment, so that
-it is found also by somebody else, later.
+shell, git, and no more. A process of a CSC under test is known by the variable ``COMMTOOLS_BENCH`` in its environment,
+so that it is found also by somebody else, later.
 """
 
 from __future__ import annotations

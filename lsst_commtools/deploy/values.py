@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
 from typing_extensions import override
 
-__all__ = ["BenchContainer", "Checkout", "CscJob", "JobState", "Restored"]
+__all__ = ["BenchContainer", "Checkout", "CscJob", "JobState", "Production", "Restored"]
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,56 @@ class JobState:
         if not self.uid:
             return f"there is no Job ({self.sync})"
         return f"Job {self.sync} and {self.health}, pod {self.pod_phase or 'missing'}"
+
+
+@dataclass(frozen=True)
+class Production:
+    """Where a production CSC stands.
+
+    Parameters
+    ----------
+    csc
+        The CSC.
+    job
+        Its Job; None if Argo CD has none.
+    was_running
+        Whether the pod of that Job runs, and its heart beats.
+    state
+        Its summary state.
+    """
+
+    csc: str
+    job: CscJob | None
+    was_running: bool
+    state: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as plain values.
+
+        Returns
+        -------
+        dict
+            Keys are the parameters.
+        """
+        return asdict(self)
+
+    @classmethod
+    def of_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Make it again of plain values.
+
+        Parameters
+        ----------
+        values
+            As `to_dict` gives them.
+
+        Returns
+        -------
+        Production
+            The same.
+        """
+        job = values["job"]
+        known = CscJob(**job) if job is not None else None
+        return cls(values["csc"], known, values["was_running"], values["state"])
 
 
 @dataclass(frozen=True)
