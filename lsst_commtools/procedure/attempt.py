@@ -164,7 +164,9 @@ class Attempt:
         hide_secret_parameters(self.nb, self.secret_names)
         self.nb.metadata["commtools"] = {"run": journal.run, "attempt": self.number, "dry_run": self.dry_run}
         options = dict(self.engine_options)
-        manager: dict[str, Any] = {k: options.pop(k) for k in ("progress_bar", "autosave_cell_every") if k in options}
+        manager: dict[str, Any] = {
+            k: options.pop(k) for k in ("progress_bar", "autosave_cell_every") if k in options
+        }
         manager["log_output"] = options.get("log_output", False)
         output = OutputNotebook(
             self.nb,
