@@ -18,7 +18,8 @@ _REQUIRED = ("ra_mad_mas", "dec_mad_mas", "fwhm_arcsec", "ellipticity")
 _MEDIANS = (
     "ra_mad_mas", "dec_mad_mas", "ra_offset_mas", "dec_offset_mas", "pixel_scale_arcsec", "rotation_deg",
     "pointing_offset_ra_arcsec", "pointing_offset_dec_arcsec", "fwhm_arcsec", "e1", "e2", "de1_median", "de1_mad",
-    "de2_median", "de2_mad", "dt_over_t_median", "dt_over_t_mad",
+    "de2_median", "de2_mad", "dt_over_t_median", "dt_over_t_mad", "de1_reserved_median", "de2_reserved_median",
+    "dt_over_t_reserved_median", "dt_over_t_reserved_mad",
 )  # fmt: skip
 
 
@@ -94,6 +95,8 @@ class VisitVerdict:
                 "size_residual_mad": v["dt_over_t_mad"],
                 "de1_median": v["de1_median"],
                 "de2_median": v["de2_median"],
+                "de1_reserved_median": v["de1_reserved_median"],
+                "de2_reserved_median": v["de2_reserved_median"],
             },
         }
 

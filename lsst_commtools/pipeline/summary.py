@@ -23,7 +23,7 @@ __all__ = ["gather_visit", "missing_detector", "summarise_detector"]
 
 _INTRINSIC_E = 0.01  # keeps a few very bright stars from deciding the mean alone
 _E_NOISE = 2.0  # an ellipticity's noise is about this over the signal to noise
-_LEAST_RESERVED = 3
+_LEAST_RESIDUALS = 3
 _LEAST_DETECTORS = 5  # an affine map takes three; without more there is nothing to tell a wrong one
 _FIELD_CLIP = 6.0
 _RADIANS_PER_ARCSEC = np.pi / 648_000.0
@@ -83,17 +83,20 @@ def _psf_figures(stars: Mapping[str, NDArray[Any]], scale_arcsec: float) -> dict
         "e1": _weighted_mean(e1, snr),
         "e2": _weighted_mean(e2, snr),
     }
-    test = stars["calib_psf_reserved"][candidate]
-    if test.sum() >= _LEAST_RESERVED:
-        model_e1, model_e2 = ellipticity(*model)
-        trace = ixx + iyy
-        residuals = {
-            "de1": e1 - model_e1,
-            "de2": e2 - model_e2,
-            "dt_over_t": (trace - model[0] - model[1]) / trace,
-        }
-        for name, values in residuals.items():
-            figures[f"{name}_median"], figures[f"{name}_mad"] = median(values[test]), mad(values[test])
+    model_e1, model_e2 = ellipticity(*model)
+    trace = ixx + iyy
+    residuals = {
+        "de1": e1 - model_e1,
+        "de2": e2 - model_e2,
+        "dt_over_t": (trace - model[0] - model[1]) / trace,
+    }
+    # LSST's limits are meant for the stars of the fit; the reserved ones show what the model is worth elsewhere.
+    samples = {"": stars["calib_psf_used"][candidate], "_reserved": stars["calib_psf_reserved"][candidate]}
+    for suffix, sample in samples.items():
+        if sample.sum() >= _LEAST_RESIDUALS:
+            for name, values in residuals.items():
+                figures[f"{name}{suffix}_median"] = median(values[sample])
+                figures[f"{name}{suffix}_mad"] = mad(values[sample])
     return figures
 
 

@@ -19,7 +19,8 @@ def summary_rows(visit, **changes):
         "rotation_deg": 1.0, "pointing_offset_ra_arcsec": 3.0,
         "pointing_offset_dec_arcsec": 4.0, "e1": 0.01, "e2": -0.02, "de1_median": 1e-3, "de1_mad": 0.01,
         "de2_median": -1e-3, "de2_mad": 0.01, "dt_over_t_median": 1e-3, "dt_over_t_mad": 0.01, "core_depth": 1.3,
-        "bad_amplifiers": "", "failure": "",
+        "de1_reserved_median": 2e-3, "de2_reserved_median": -2e-3, "dt_over_t_reserved_median": 2e-3,
+        "dt_over_t_reserved_mad": 0.01, "bad_amplifiers": "", "failure": "",
     }  # fmt: skip
     rows = [
         row | {"detector": d.id, "detector_name": d.name, "fwhm_arcsec": 0.8 + 0.001 * d.id} | changes
