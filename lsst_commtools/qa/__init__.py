@@ -9,6 +9,17 @@ import importlib
 from typing import Any
 
 _HOMES = {
+    "SurveyStars": "survey",
+    "figures_of_collection": "butler",
+    "read_visit_summary": "butler",
+    "rho_statistics": "correlations",
+    "read_survey": "survey",
+    "measure_ellipticity": "psf_metrics",
+    "figures_of_survey": "comparison",
+    "compare_figures": "comparison",
+    "TrendVerdict": "trend",
+    "TrendStore": "trend",
+    "TrendRow": "trend",
     "DEFAULT_LIMITS": "limits",
     "DetectorMetrics": "metrics",
     "Limit": "limits",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,7 +11,10 @@ from lsst_commtools.qa.columns import ColumnMap
 from lsst_commtools.qa.readers import RawTable, raw_table
 from lsst_commtools.qa.tables import StarTable, make_star_table
 
-__all__ = ["read_visit"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["figures_of_collection", "read_visit", "read_visit_summary"]
 
 
 def read_visit(
@@ -58,3 +61,135 @@ def read_visit(
     joined = {name: np.concatenate([table.columns[name] for table in filled]) for name in names}
     raw = RawTable(joined, filled[0].units, sum(table.n_rows for table in filled))
     return make_star_table(raw, column_map, name=f"{dataset_type} of visit {visit}")
+
+
+def figures_of_collection(
+    repository: str, collection: str, *, dataset_type: str = "star_table", column_map: ColumnMap | None = None
+) -> pd.DataFrame:
+    """Measure the figures of each detector of all visits of a collection, for `qa.compare_figures`.
+
+    Parameters
+    ----------
+    repository
+        Butler repository.
+    collection
+        Collection.
+    dataset_type, column_map
+        As for `read_visit`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each, indexed by ``visit`` and ``detector``.
+
+    Raises
+    ------
+    NotFoundError
+        If the repository or collection is not there, or has no tables.
+    """
+    import pandas as pd
+    from lsst.daf.butler import Butler, MissingCollectionError
+
+    from lsst_commtools.qa.comparison import figures_of_survey
+    from lsst_commtools.qa.survey import SurveyStars
+
+    try:
+        with Butler.from_config(repository, collections=[collection], writeable=False) as butler:
+            found = butler.query_datasets(dataset_type, explain=False, limit=None)
+            visits = sorted({int(reference.dataId["visit"]) for reference in found})
+            instruments = {str(reference.dataId["instrument"]) for reference in found}
+            tables = [
+                (visit, read_visit(butler, visit, dataset_type=dataset_type, column_map=column_map,
+                                   instrument=min(instruments)))
+                for visit in visits
+            ]  # fmt: skip
+    except (FileNotFoundError, MissingCollectionError) as error:
+        raise NotFoundError(f"There is no collection {collection} in {repository}.") from error
+    if not tables:
+        raise NotFoundError(f"The collection {collection} has no {dataset_type}.")
+    numbered = [
+        table if "visit" in table else table.with_columns(visit=np.full(len(table), visit))
+        for visit, table in tables
+    ]
+    return pd.concat([figures_of_survey(SurveyStars(table)) for table in numbered])
+
+
+_SUMMARY_FIGURES = {
+    "psfSigma": ("fwhm_pixel", 2.3548200450309493), "pixelScale": ("pixel_scale_arcsec", 1.0),
+    "psfStarDeltaE1Median": ("de1_median", 1.0), "psfStarDeltaE2Median": ("de2_median", 1.0),
+    "psfStarDeltaE1Scatter": ("de1_mad", 1.0), "psfStarDeltaE2Scatter": ("de2_mad", 1.0),
+    "psfStarScaledDeltaSizeScatter": ("scaled_size_scatter", 1.0),
+    "astromOffsetMean": ("astrometry_offset_mas", 1e3), "astromOffsetStd": ("astrometry_scatter_mas", 1e3),
+    "psfTraceRadiusDelta": ("psf_trace_radius_delta_pixel", 1.0), "psfApFluxDelta": ("psf_ap_flux_delta", 1.0),
+    "psfApCorrSigmaScaledDelta": ("psf_ap_corr_sigma_scaled_delta", 1.0),
+    "maxDistToNearestPsf": ("max_distance_to_psf_star_pixel", 1.0),
+    "starComa1Median": ("coma1", 1.0), "starComa2Median": ("coma2", 1.0),
+    "starTrefoil1Median": ("trefoil1", 1.0), "starTrefoil2Median": ("trefoil2", 1.0),
+    "starKurtosisMedian": ("kurtosis", 1.0),
+}  # fmt: skip
+
+
+def read_visit_summary(
+    butler: Any, visit: int, *, dataset_type: str = "preliminary_visit_summary", **data_id: Any
+) -> pd.DataFrame:
+    """Read the pipeline's own figures of a visit, under our names, to stand beside ours.
+
+    Parameters
+    ----------
+    butler
+        ``lsst.daf.butler.Butler`` with default collections.
+    visit
+        Visit.
+    dataset_type
+        ``preliminary_visit_summary``, ``visit_summary``, or ``visitSummary`` of older runs.
+    **data_id
+        Other parts of the data id, such as the instrument.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each detector, indexed by ``detector``: those of LSST's columns that the table has, with our
+        names and units (``psfSigma`` as ``fwhm_pixel``, and with ``pixelScale`` as ``fwhm_arcsec``).
+
+    Raises
+    ------
+    NotFoundError
+        If there is no summary of the visit.
+    """
+    found = butler.query_datasets(dataset_type, visit=visit, explain=False, **data_id)
+    if not found:
+        raise NotFoundError(f"The repository has no {dataset_type} of visit {visit}.")
+    return own_summary_names(raw_table(butler.get(found[0])))
+
+
+def own_summary_names(raw: RawTable) -> pd.DataFrame:
+    """Give a visit summary our names and units.
+
+    Parameters
+    ----------
+    raw
+        Table with LSST's names; the detector is ``id``, ``detector_id`` or ``detector``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As of `read_visit_summary`.
+
+    Raises
+    ------
+    NotFoundError
+        If no column tells the detector.
+    """
+    import pandas as pd
+
+    key = next((name for name in ("detector", "detector_id", "id") if name in raw.columns), None)
+    if key is None:
+        raise NotFoundError("The visit summary does not tell the detectors.")
+    figures = {
+        ours: np.asarray(raw.columns[theirs], dtype=np.float64) * factor
+        for theirs, (ours, factor) in _SUMMARY_FIGURES.items()
+        if theirs in raw.columns
+    }
+    if "fwhm_pixel" in figures and "pixel_scale_arcsec" in figures:
+        figures["fwhm_arcsec"] = figures["fwhm_pixel"] * figures["pixel_scale_arcsec"]
+    return pd.DataFrame(figures, index=pd.Index(np.asarray(raw.columns[key], np.int64), name="detector"))

@@ -44,11 +44,12 @@ def ellipticity(ixx: ArrayLike, iyy: ArrayLike, ixy: ArrayLike) -> tuple[Array, 
     Returns
     -------
     e1, e2
-        Distortion; NaN where the trace is not positive.
+        Distortion; NaN where the trace is not positive or not finite.
     """
     xx, yy, xy = _arrays(ixx, iyy, ixy)
-    trace = np.where(xx + yy > 0, xx + yy, np.nan)
-    return (xx - yy) / trace, 2.0 * xy / trace
+    with np.errstate(invalid="ignore", over="ignore"):
+        trace = np.where(xx + yy > 0, xx + yy, np.nan)
+        return (xx - yy) / trace, 2.0 * xy / trace
 
 
 def shear_from_ellipticity(e1: ArrayLike, e2: ArrayLike) -> tuple[Array, Array]:

@@ -10,6 +10,8 @@ import importlib
 from typing import Any
 
 _HOMES = {
+    "write_trend_report": "trend",
+    "trend_series": "trend",
     "ellipticity_histogram": "distributions",
     "ellipticity_plane": "distributions",
     "focal_plane_mosaic": "focal_plane",

@@ -13,7 +13,7 @@ from lsst_commtools.qa.figures.style import DIVERGING, SEQUENTIAL, STATUS_COLOUR
 from lsst_commtools.qa.limits import Status
 from lsst_commtools.qa.statistics import finite
 
-__all__ = ["focal_plane_mosaic"]
+__all__ = ["focal_plane_mosaic", "text_colour_on"]
 
 _TEXT_IN_DETECTORS = 30
 
@@ -54,6 +54,9 @@ def focal_plane_mosaic(
     measured = np.array([values.get(d.id, np.nan) for d in detectors], dtype=np.float32)
     words = [f"{v:.3g}" if np.isfinite(v) else "no data" for v in measured]
     verdicts = [str((statuses or {}).get(d.id, Status.UNKNOWN)) for d in detectors]
+    colours = [STATUS_COLOURS[Status(s)] for s in verdicts]
+    mapper = _mapper(measured, diverging=diverging)
+    filled = colours if statuses is not None else [_mapped(mapper, float(v)) for v in measured]
     source = ColumnDataSource(
         {
             "x": np.array([d.x_mm for d in detectors], np.float32),
@@ -66,12 +69,12 @@ def focal_plane_mosaic(
             "text": words,
             "status": verdicts,
             "label": [f"{w}\n{s}" if statuses else w for w, s in zip(words, verdicts, strict=True)],
-            "colour": [STATUS_COLOURS[Status(s)] for s in verdicts],
+            "colour": colours,
+            "text_colour": [text_colour_on(c) for c in filled],
         },
         name=source_name,
     )
     plot = make_figure(title, "x [mm]", "y [mm]", match_aspect=True, output_backend="canvas")
-    mapper = _mapper(measured, diverging=diverging)
     fill = "colour" if statuses is not None else {"field": "value", "transform": mapper}
     boxes = plot.rect(
         "x", "y", "width", "height", source=source, fill_color=fill, line_color="white", line_width=1
@@ -79,13 +82,40 @@ def focal_plane_mosaic(
     if len(detectors) <= _TEXT_IN_DETECTORS:
         plot.text(
             "x", "y", text="label", source=source, text_align="center", text_baseline="middle",
-            text_font_size="12px", text_color="black", background_fill_color="white", background_fill_alpha=0.9,
+            text_font_size="12px", text_color="text_colour",
         )  # fmt: skip
     if statuses is None:
         plot.add_layout(ColorBar(color_mapper=mapper, title=unit, width=10), "right")
     tooltips = [("detector", "@name (@detector)"), ("value", f"@text {unit}".rstrip())]
     add_hover(plot, [boxes], [*tooltips, ("status", "@status")] if statuses is not None else tooltips)
     return plot
+
+
+def text_colour_on(fill: str) -> str:
+    """Choose the colour of text by what is behind it.
+
+    Parameters
+    ----------
+    fill
+        Colour, ``#RRGGBB``.
+
+    Returns
+    -------
+    str
+        Black or white, whichever has the higher contrast (WCAG 2.1: at least 4.5 to 1 for any fill).
+    """
+    channels = [int(fill[k : k + 2], 16) / 255.0 for k in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "#000000" if luminance > 0.179 else "#FFFFFF"
+
+
+def _mapped(mapper: LinearColorMapper, value: float) -> str:
+    """Give the colour that the browser will choose."""
+    if not np.isfinite(value):
+        return str(mapper.nan_color)
+    place = (value - mapper.low) / (mapper.high - mapper.low)
+    return str(mapper.palette[int(np.clip(place * len(mapper.palette), 0, len(mapper.palette) - 1))])
 
 
 def _mapper(values: np.ndarray, *, diverging: bool) -> LinearColorMapper:

@@ -6,14 +6,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from bokeh.models import BoxAnnotation, ColumnDataSource, FactorRange, Span
+from bokeh.models import BoxAnnotation, ColumnDataSource, FactorRange, Range1d, Span, Title
 from bokeh.plotting import figure
 
 from lsst_commtools.qa.figures.style import BAND_STYLES, CATEGORY, add_hover, make_figure
 from lsst_commtools.qa.limits import Limit
 from lsst_commtools.qa.statistics import finite
 
-__all__ = ["night_series", "night_source"]
+__all__ = ["draw_limit", "night_series", "night_source"]
+
+_MOST_LIMIT_ROOM = 1.0  # limits may at most triple the range of the data
 
 
 def night_series(
@@ -37,7 +39,8 @@ def night_series(
     unit
         Of the metric.
     limit
-        Design is drawn as a dashed, minimum as a solid line; what is beyond is shaded.
+        Design is drawn as a dashed, minimum as a solid line; what is beyond is shaded. Limits far
+        from the data are told by text.
     time
         Column of times (datetime) for the x axis; by default the visits stand side by side.
     source
@@ -74,7 +77,7 @@ def night_series(
             text_font_size="11px", text_color="#555555", text_baseline="middle",
         )  # fmt: skip
     if limit is not None:
-        _draw_limit(plot, limit, signed=bool(finite(values).size and finite(values).min() < 0))
+        draw_limit(plot, limit, values)
     if not time:
         plot.xaxis.major_label_orientation = 0.8
     return plot
@@ -108,17 +111,56 @@ def night_source(visits: pd.DataFrame) -> ColumnDataSource:
     return ColumnDataSource(data)
 
 
-def _draw_limit(plot: figure, limit: Limit, *, signed: bool) -> None:
-    for sign in (1, -1) if signed or limit.centre else (1,):
-        for bound, dash in ((limit.design, "dashed"), (limit.minimum, "solid")):
-            plot.add_layout(
-                Span(
-                    location=limit.centre + sign * bound,
-                    dimension="width",
-                    line_color="#D55E00",
-                    line_dash=dash,
-                )
+def draw_limit(plot: figure, limit: Limit, values: Any) -> None:
+    """Draw design (dashed) and minimum (solid) of a limit, without squeezing the points.
+
+    The y range follows the data. A limit that lies far outside of it, as seen on the range of the data, is told by
+    text at the edge instead.
+
+    Parameters
+    ----------
+    plot
+        Figure.
+    limit
+        What the values are judged by.
+    values
+        Values that are drawn.
+    """
+    sample = finite(values)
+    low, high = (float(sample.min()), float(sample.max())) if sample.size else (-limit.minimum, limit.minimum)
+    signed = bool(sample.size and low < 0) or bool(limit.centre)
+    bounds = [
+        limit.centre + sign * b
+        for sign in ((1, -1) if signed else (1,))
+        for b in (limit.design, limit.minimum)
+    ]
+    reach = _MOST_LIMIT_ROOM * max(high - low, 1e-3 * max(abs(low), abs(high)), 1e-12)
+    near = [b for b in bounds if low - reach <= b <= high + reach]
+    bottom, top = min([low, *near]), max([high, *near])
+    margin = 0.08 * ((top - bottom) or abs(top) or 1.0)
+    plot.y_range = Range1d(bottom - margin, top + margin)
+    for number, bound in enumerate(bounds):
+        dash = "solid" if number % 2 else "dashed"
+        if bound in near:
+            plot.add_layout(Span(location=bound, dimension="width", line_color="#D55E00", line_dash=dash))
+    for minimum in bounds[1::2]:
+        above = minimum > limit.centre
+        plot.add_layout(
+            BoxAnnotation(
+                **({"bottom": minimum} if above else {"top": minimum}), fill_color="#D55E00", fill_alpha=0.08
             )
-        edge = limit.centre + sign * limit.minimum
-        side = {"bottom": edge} if sign > 0 else {"top": edge}
-        plot.add_layout(BoxAnnotation(**side, fill_color="#D55E00", fill_alpha=0.08))
+        )
+    _tell_far_limits(plot, limit, [b for b in bounds if b not in near and b > high], above=True)
+    _tell_far_limits(plot, limit, [b for b in bounds if b not in near and b < low], above=False)
+
+
+def _tell_far_limits(plot: figure, limit: Limit, far: list[float], *, above: bool) -> None:
+    if not far:
+        return
+    names = {limit.design: "design", limit.minimum: "minimum"}
+    told = dict.fromkeys(f"{names.get(abs(b - limit.centre), 'limit')} {b:.4g}" for b in far)
+    arrow = "\u2191" if above else "\u2193"
+    title = Title(
+        text=f"{arrow} outside: {', '.join(told)}", text_font_size="11px", text_color="#8A3B00", align="right"
+    )
+    plot.add_layout(title, "above" if above else "below")
