@@ -108,6 +108,12 @@ def _remove_container(observatory: Observatory, told: Mapping[str, Any]) -> None
     observatory.bench.remove(str(told["name"]))
 
 
+def _make_container(observatory: Observatory, told: Mapping[str, Any]) -> None:
+    name = str(told["name"])
+    if observatory.bench.find(name) is None:
+        observatory.bench.make(name, "simulated/develop-env:c0044")
+
+
 def _sync_window(observatory: Observatory, told: Mapping[str, Any]) -> None:
     observatory.cluster.may_sync = bool(told["open"])
 
@@ -126,6 +132,7 @@ ACTIONS: dict[str, Callable[[Observatory, Mapping[str, Any]], None]] = {
     "permit": _permit,
     "pause-queue": _pause,
     "remove-container": _remove_container,
+    "make-container": _make_container,
     "sync-window": _sync_window,
     "stop": _stop,
 }
