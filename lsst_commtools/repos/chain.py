@@ -73,8 +73,12 @@ def is_repository(folder: str) -> bool:
     bool
         Whether it holds a configuration, a mapper, a registry, or parents that exist.
     """
-    names = (CONFIGURATION_NAME, REGISTRY_NAME, MAPPER_NAME, PARENT_NAME)
-    return any(is_there(folder, name) for name in names)
+    return is_there(folder, CONFIGURATION_NAME) or _is_old(folder)
+
+
+def _is_old(folder: str) -> bool:
+    """Tell whether a folder is a repository for those who come by a link: its configuration does not count."""
+    return any(is_there(folder, name) for name in (REGISTRY_NAME, MAPPER_NAME, PARENT_NAME))
 
 
 def resolve_chain(*inputs: str | os.PathLike[str]) -> Chain:
@@ -147,6 +151,16 @@ class _Edge:
     nested: Configuration | None = None
 
 
+_View = tuple[str, str]
+"""A real path, and as what it is read: ``old``, ``new``, or ``nested`` with the identity of the configuration."""
+
+
+def _view(edge: _Edge, real: str) -> _View:
+    if edge.nested is not None:
+        return real, f"nested {id(edge.nested)}"
+    return real, "new" if edge.by != "link" and is_there(real, CONFIGURATION_NAME) else "old"
+
+
 @dataclass
 class _Node:
     path: str
@@ -164,14 +178,14 @@ class _Walk:
         self.emitted: list[_Node] = []
         self.problems: list[ChainProblem] = []
         self._roots: set[str] = set()
-        self._read: dict[str, _Node] = {}
+        self._read: dict[_View, _Node] = {}
         self._nested: dict[int, tuple[_Node, Configuration]] = {}
 
     def run(self, edge: _Edge) -> None:
         """Walk one input; the stack is explicit, so that no chain is too deep."""
         top = _Node("", None)
         pending: list[tuple[_Node, Iterator[_Edge]]] = [(top, iter((edge,)))]
-        on_path: list[str] = []
+        on_path: list[_View] = []
         while pending:
             child, edges = pending[-1]
             step = next(edges, None)
@@ -188,24 +202,54 @@ class _Walk:
                 self._compare(child, node, step)
             if more is not None:
                 pending.append((node, iter(more)))
-                on_path.append("" if step.nested else os.path.realpath(step.path))
+                on_path.append(_view(step, os.path.realpath(step.path)))
         self.tops += top.parents
 
     def _say(self, kind: str, where: str, what: str, old_stack: str) -> None:
         self.problems.append(ChainProblem(kind, where, what, old_stack))
 
-    def _open(self, edge: _Edge, on_path: list[str]) -> tuple[_Node | None, list[_Edge] | None]:
+    def _open(self, edge: _Edge, on_path: list[_View]) -> tuple[_Node | None, list[_Edge] | None]:
         """Read what an edge leads to: its node, and its own edges unless these were walked before."""
         if not self._reachable(edge):
             return None, None
         real = os.path.realpath(edge.path)
-        if edge.nested is None and real in on_path:
-            self._cycle(edge, [*on_path[on_path.index(real) :], real])
+        view = _view(edge, real)
+        if view in on_path:
+            self._cycle(edge, [place for place, _ in (*on_path[on_path.index(view) :], view)])
             return None, None
-        known = self._read.get(real) if edge.nested is None else self._nested.get(id(edge.nested), (None,))[0]
+        known = self._known(edge, view)
         if known is not None:
             return known, None
-        if edge.by != "input" and not is_repository(real):
+        if not self._searched(edge, real):
+            return None, None
+        node, edges = self._nested_node(edge, real) if edge.nested else self._disk_node(edge, real)
+        self._read.setdefault(view, node)
+        if node.path not in self._roots:
+            self._roots.add(node.path)
+            self.emitted.append(node)
+        return node, edges
+
+    def _known(self, edge: _Edge, view: _View) -> _Node | None:
+        """Find a repository that was walked before: for a path, the first that has its root."""
+        if edge.nested is not None:
+            return self._nested.get(id(edge.nested), (None,))[0]
+        if edge.by == "link":
+            return self._read.get(view)
+        return next((node for (place, _), node in self._read.items() if place == view[0]), None)
+
+    def _searched(self, edge: _Edge, real: str) -> bool:
+        """Tell whether the old stack searches a folder that is there; say why not."""
+        if edge.by == "input" or edge.nested is not None or _is_old(real):
+            return True
+        modern = is_there(real, CONFIGURATION_NAME)
+        if modern and edge.by == "link":
+            self._say(
+                "mixed-parents",
+                edge.where,
+                f"{edge.where} leads to a repository that has only a {CONFIGURATION_NAME}, which links do not know.",
+                _NO_PARENTS,
+            )
+        elif not modern:
             self._say(
                 "no-mapper",
                 real,
@@ -214,13 +258,7 @@ class _Walk:
                 if edge.by == "link"
                 else "AttributeError: 'NoneType' object has no attribute 'root'.",
             )
-            return None, None
-        node, edges = self._nested_node(edge, real) if edge.nested else self._disk_node(edge, real)
-        self._read.setdefault(real, node)
-        if node.path not in self._roots:
-            self._roots.add(node.path)
-            self.emitted.append(node)
-        return node, edges
+        return modern and edge.by != "link"
 
     def _reachable(self, edge: _Edge) -> bool:
         reason = probe_folder(edge.path)
@@ -270,9 +308,10 @@ class _Walk:
             self._say(
                 "mixed-parents",
                 edge.where,
-                f"{edge.where} links to a repository with a {CONFIGURATION_NAME}, which old links do not know.",
-                "Follows only old repositories through links: this parent, or its own parents, are not searched.",
+                f"{edge.where} leads to a repository with a {CONFIGURATION_NAME}, which links do not know.",
+                "Searches this parent as an old repository: the parents of its configuration are not searched.",
             )
+            return self._linked_node(real)
         return self._configured_node(configuration, real, str(Path(real, CONFIGURATION_NAME)))
 
     def _linked_node(self, real: str) -> tuple[_Node, list[_Edge]]:

@@ -132,7 +132,21 @@ def test_mixed_parents(old, new):
     old("old")
     new("new")
     assert "mixed-parents" in kinds(resolve_chain(new("paths", "[../old, ../new]")))
-    assert "mixed-parents" in kinds(resolve_chain(old("linked", new("other"))))
+    linked = old("linked", new("other"))
+    chain = resolve_chain(linked)
+    assert kinds(chain) == ["mixed-parents"]
+    assert chain.roots == (str(linked),)
+
+
+def test_link_to_a_new_repository_that_looks_like_an_old_one_too(old, new, tmp_path):
+    new("base")
+    other = new("other", "[../base]")
+    (other / "registry.sqlite3").touch()
+    linked = old("linked", other)
+    chain = resolve_chain(linked)
+    assert kinds(chain) == ["mixed-parents"]
+    assert chain.roots == (str(linked), str(other))
+    assert resolve_chain(other).roots == (str(other), str(tmp_path / "base"))
 
 
 def test_root_in_a_configuration(new, tmp_path):

@@ -138,10 +138,15 @@ def reference(folders) -> tuple[list[int], set[str]]:
     def visit(number, above, by, top=False):
         folder = folders[number]
         nested = by == "nested" and folder.kind == "old"
+        if by == "link" and folder.kind == "new":
+            # Links see a new repository only by its registry, and none of its parents.
+            if folder.registry and number not in order:
+                order.append(number)
+            return
         if number in above:
             cycles.add("link-cycle" if by == "link" else "config-cycle")
             return
-        if not top and not is_repository(folders, number):
+        if not top and not nested and not is_repository(folders, number):
             return
         if number in order:
             return
