@@ -17,6 +17,7 @@
     │   ├── ForbiddenError            logged in, but without the right
     │   ├── RejectedError             the service refused or broke the request
     │   ├── ProtocolError             an answer that breaks the contract
+    │   ├── LedgerAwayError           the record of runs could not be reached
     │   └── ServiceTimeoutError       no answer in time (TimeoutError)
     ├── StepError                     a step of a procedure failed              exit code 3
     │   └── UnknownOutcomeError       what happened could not be observed
@@ -37,6 +38,7 @@ __all__ = [
     "IdentifierError",
     "InputError",
     "LeaseError",
+    "LedgerAwayError",
     "NotFoundError",
     "ParameterError",
     "ProtocolError",
@@ -176,6 +178,12 @@ class ProtocolError(ServiceError):
     """Raised when an answer breaks the contract of its service."""
 
     code = "protocol"
+
+
+class LedgerAwayError(ServiceError):
+    """Raised when the ledger could not be reached in the time that it is waited for."""
+
+    code = "ledger-away"
 
 
 class ServiceTimeoutError(ServiceError, TimeoutError):

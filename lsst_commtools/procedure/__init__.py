@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lsst_commtools.procedure.ledger import Ledger, LedgerAwayError
+    from lsst_commtools.procedure.ledger import Ledger
     from lsst_commtools.procedure.procedure import Procedure
     from lsst_commtools.procedure.record import CellRecord, RunRecord, StepRecord
     from lsst_commtools.procedure.recover import recover_run
@@ -20,7 +20,6 @@ __all__ = [
     "CellRecord",
     "CellStatus",
     "Ledger",
-    "LedgerAwayError",
     "Procedure",
     "RunRecord",
     "RunStatus",
@@ -40,7 +39,6 @@ _HOMES = {
     "CellRecord": "record",
     "CellStatus": "values",
     "Ledger": "ledger",
-    "LedgerAwayError": "ledger",
     "Procedure": "procedure",
     "RunRecord": "record",
     "RunStatus": "values",

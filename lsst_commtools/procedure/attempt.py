@@ -14,12 +14,12 @@ from typing import Any, TypeVar
 
 from papermill.log import logger
 
-from lsst_commtools.errors import RefusedError, ServiceError
+from lsst_commtools.errors import LedgerAwayError, RefusedError, ServiceError
 from lsst_commtools.procedure.binding import Binding
 from lsst_commtools.procedure.execution import Execution, Outcome
 from lsst_commtools.procedure.heartbeat import Heartbeat
 from lsst_commtools.procedure.journal import Journal
-from lsst_commtools.procedure.ledger import Ledger, LedgerAwayError, leases
+from lsst_commtools.procedure.ledger import Ledger, leases
 from lsst_commtools.procedure.ledger.spool import spool_name
 from lsst_commtools.procedure.manager import OutputNotebook, hide_secret_parameters
 from lsst_commtools.procedure.notebook import CLOSING, code_sha256, has_tag, stripped_text, write_html

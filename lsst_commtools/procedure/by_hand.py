@@ -7,13 +7,13 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lsst_commtools.errors import CommtoolsError, RefusedError
+from lsst_commtools.errors import CommtoolsError, LedgerAwayError, RefusedError
 from lsst_commtools.procedure.binding import Binding
 from lsst_commtools.procedure.cell_guard import CellGuard
 from lsst_commtools.procedure.closing import outstanding
 from lsst_commtools.procedure.heartbeat import Heartbeat
 from lsst_commtools.procedure.journal import Journal
-from lsst_commtools.procedure.ledger import Ledger, LedgerAwayError, leases
+from lsst_commtools.procedure.ledger import Ledger, leases
 from lsst_commtools.procedure.ledger.spool import SPOOL_SUFFIX
 from lsst_commtools.procedure.ledger.store import ledger_url
 from lsst_commtools.procedure.notebook import (

@@ -15,6 +15,7 @@ from typing import Any
 
 from papermill.log import logger
 
+from lsst_commtools.errors import LedgerAwayError
 from lsst_commtools.procedure.binding import Binding
 from lsst_commtools.procedure.by_hand import status_by_steps
 from lsst_commtools.procedure.client import CellEnd, CellLimits, KernelClient
@@ -22,7 +23,6 @@ from lsst_commtools.procedure.closing import outstanding
 from lsst_commtools.procedure.heartbeat import Heartbeat
 from lsst_commtools.procedure.identity import ProcessId
 from lsst_commtools.procedure.journal import Journal
-from lsst_commtools.procedure.ledger import LedgerAwayError
 from lsst_commtools.procedure.manager import OutputNotebook
 from lsst_commtools.procedure.notebook import CLOSING, has_tag
 from lsst_commtools.procedure.record import hold_wait_s

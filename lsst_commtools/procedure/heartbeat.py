@@ -6,8 +6,9 @@ import threading
 from types import TracebackType
 from typing import Self
 
+from lsst_commtools.errors import LedgerAwayError
 from lsst_commtools.procedure.identity import ProcessId
-from lsst_commtools.procedure.ledger import Ledger, LedgerAwayError, leases
+from lsst_commtools.procedure.ledger import Ledger, leases
 
 __all__ = ["Heartbeat"]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from lsst_commtools.errors import LedgerAwayError
 from lsst_commtools.procedure.identity import host_name, user_name
-from lsst_commtools.procedure.ledger import Ledger, LedgerAwayError
+from lsst_commtools.procedure.ledger import Ledger
 from lsst_commtools.procedure.redact import Redactor
 from lsst_commtools.procedure.values import Event, Kind, plain
 

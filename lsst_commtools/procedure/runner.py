@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lsst_commtools.errors import InputError, ParameterError, RefusedError
+from lsst_commtools.errors import InputError, LedgerAwayError, ParameterError, RefusedError
 from lsst_commtools.procedure.approval import check_approved, code_diff
 from lsst_commtools.procedure.attempt import Attempt
-from lsst_commtools.procedure.ledger import Ledger, LedgerAwayError, leases
+from lsst_commtools.procedure.ledger import Ledger, leases
 from lsst_commtools.procedure.notebook import (
     INJECTED,
     PARAMETERS,

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from lsst_commtools.errors import InputError, LeaseError, ServiceError, TableError
+from lsst_commtools.errors import InputError, LeaseError, LedgerAwayError, ServiceError, TableError
 from lsst_commtools.procedure.identity import ProcessId
 from lsst_commtools.procedure.journal import Journal
-from lsst_commtools.procedure.ledger import Ledger, LedgerAwayError, leases, tables
+from lsst_commtools.procedure.ledger import Ledger, leases, tables
 from lsst_commtools.procedure.ledger.engine import sqlite_path
 from lsst_commtools.procedure.ledger.spool import find_spools, read_spool
 from lsst_commtools.procedure.values import Kind

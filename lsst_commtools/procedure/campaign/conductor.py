@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lsst_commtools.errors import CommtoolsError, InputError
+from lsst_commtools.errors import CommtoolsError, InputError, LedgerAwayError
 from lsst_commtools.procedure.campaign.executors import Executor
 from lsst_commtools.procedure.campaign.model import Campaign
 from lsst_commtools.procedure.campaign.plan import Task, content_key, plan_tasks, resolve_parameters
 from lsst_commtools.procedure.campaign.work import WorkOrder, WorkResult, runs_of
 from lsst_commtools.procedure.journal import Journal
-from lsst_commtools.procedure.ledger import Ledger, LedgerAwayError
+from lsst_commtools.procedure.ledger import Ledger
 from lsst_commtools.procedure.ledger.store import ledger_url
 from lsst_commtools.procedure.notebook import NotebookFile, code_sha256, read_notebook
 from lsst_commtools.procedure.parameters import check_parameters

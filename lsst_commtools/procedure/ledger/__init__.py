@@ -1,5 +1,5 @@
 """The record of all runs: events that are only ever added, leases, and the notebooks that were run."""
 
-from lsst_commtools.procedure.ledger.store import Ledger, LedgerAwayError
+from lsst_commtools.procedure.ledger.store import Ledger
 
-__all__ = ["Ledger", "LedgerAwayError"]
+__all__ = ["Ledger"]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import sqlalchemy as sa
 
-from lsst_commtools.errors import CommtoolsError, ServiceError, TableError
+from lsst_commtools.errors import CommtoolsError, LedgerAwayError, TableError
 from lsst_commtools.procedure.ledger import tables
 from lsst_commtools.procedure.ledger.engine import connect, create_sqlite, keep_open, sqlite_path
 from lsst_commtools.procedure.ledger.spool import Spool, find_spools, locked, read_spool
@@ -26,7 +26,7 @@ from lsst_commtools.site.home import commtools_home
 if TYPE_CHECKING:
     from lsst_commtools.site.procedure import ProcedureSection
 
-__all__ = ["Ledger", "LedgerAwayError", "ledger_url"]
+__all__ = ["Ledger", "ledger_url"]
 
 _LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -34,12 +34,6 @@ _AWAY = (sa.exc.DBAPIError, sqlite3.Error, OSError)
 # What a crash of the whole machine may take: the run is aborted then, and these only say how far it was.
 _RECONSTRUCTIBLE = (Kind.CELL_STARTED, Kind.CELL_ENDED, Kind.KERNEL_STARTED)
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
-
-
-class LedgerAwayError(ServiceError):
-    """Raised when the ledger could not be reached in the time that it is waited for."""
-
-    code = "ledger-away"
 
 
 def ledger_url(section: ProcedureSection) -> str:

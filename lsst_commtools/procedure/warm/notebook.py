@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -16,6 +17,7 @@ from IPython.core.displaypub import DisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets import Any as AnyTrait
 from traitlets import Type
+from traitlets.config import Config
 from typing_extensions import override
 
 __all__ = ["RESULTS", "run_in_process"]
@@ -87,11 +89,11 @@ class _Publisher(DisplayPublisher):
         update: bool = False,
         **_: Any,
     ) -> None:
-        output = {"output_type": "display_data", "data": data, "metadata": metadata or {}}
+        output = {"output_type": "display_data", "data": _plain(data), "metadata": metadata or {}}
         name = (transient or {}).get("display_id")
         if update:
             for earlier in self.shell.displayed.get(name, []):
-                earlier.update(data=data, metadata=metadata or {})
+                earlier.update(data=_plain(data), metadata=metadata or {})
             return
         if name is not None:
             self.shell.displayed.setdefault(name, []).append(output)
@@ -122,7 +124,7 @@ class _Hook(DisplayHook):
             {
                 "output_type": "execute_result",
                 "execution_count": self.prompt_count,
-                "data": format_dict,
+                "data": _plain(format_dict),
                 "metadata": md_dict or {},
             }
         )
@@ -177,25 +179,15 @@ def run_in_process(order: dict[str, Any], result: int | None) -> int:
     """
     begun = time.perf_counter()
     nb = order["notebook"]
-    outputs = Outputs()
-    _Shell.clear_instance()
-    shell = _Shell.instance(outputs=outputs)
-    shell.history_manager.enabled = False
-    sys.path.insert(0, "")
-    outcome: dict[str, Any] = {"status": "done", "error": None, "cell": None}
-    with _captured(outputs):
-        for index, cell in enumerate(nb["cells"]):
-            if cell["cell_type"] != "code" or not "".join(cell["source"]).strip():
-                continue
-            outputs.clear()
-            failure = shell.run_cell("".join(cell["source"]), store_history=True)
-            cell["execution_count"] = failure.execution_count
-            cell["outputs"] = _plain(outputs)
-            error = failure.error_before_exec or failure.error_in_exec
-            if error is not None and "raises-exception" not in cell.get("metadata", {}).get("tags", []):
-                outcome.update(status="failed", cell=index, error=f"{type(error).__name__}: {error}")
-                break
-    outcome["results"] = _results(nb, shell.user_ns)
+    try:
+        outcome = _run_cells(nb)
+    except Exception as error:  # noqa: BLE001 - nobody but the one who asked can be told
+        outcome = {
+            "status": "aborted",
+            "error": f"{type(error).__name__}: {error}",
+            "cell": None,
+            "results": {},
+        }
     outcome["run_s"] = time.perf_counter() - begun
     if order.get("output") is not None:
         from lsst_commtools.procedure.notebook import write_atomic
@@ -207,18 +199,36 @@ def run_in_process(order: dict[str, Any], result: int | None) -> int:
     return 0 if outcome["status"] == "done" else 1
 
 
-def _plain(outputs: Outputs) -> list[dict[str, Any]]:
-    """Give outputs as JSON holds them: pictures as base64 text."""
-    import base64
+def _run_cells(nb: dict[str, Any]) -> dict[str, Any]:
+    """Run the cells of a notebook until one fails."""
+    outputs = Outputs()
+    _Shell.clear_instance()
+    # Forks that run at a time must not wait for each other's lock on the history.
+    shell = _Shell.instance(outputs=outputs, config=Config({"HistoryManager": {"enabled": False}}))
+    sys.path.insert(0, "")
+    outcome: dict[str, Any] = {"status": "done", "error": None, "cell": None}
+    with _captured(outputs):
+        for index, cell in enumerate(nb["cells"]):
+            if cell["cell_type"] != "code" or not "".join(cell["source"]).strip():
+                continue
+            outputs.clear()
+            ended = shell.run_cell("".join(cell["source"]), store_history=True)
+            cell["execution_count"] = ended.execution_count
+            cell["outputs"] = list(outputs)  # the same objects, so that later cells can update them
+            error = ended.error_before_exec or ended.error_in_exec
+            if error is not None and "raises-exception" not in cell.get("metadata", {}).get("tags", []):
+                outcome.update(status="failed", cell=index, error=f"{type(error).__name__}: {error}")
+                break
+    outcome["results"] = _results(nb, shell.user_ns)
+    return outcome
 
-    def value(found: Any) -> Any:
-        return base64.b64encode(found).decode() if isinstance(found, bytes) else found
 
-    plain = [dict(output) for output in outputs]
-    for output in plain:
-        if "data" in output:
-            output["data"] = {kind: value(found) for kind, found in output["data"].items()}
-    return plain
+def _plain(data: dict[str, Any]) -> dict[str, Any]:
+    """Give data of an output as JSON holds them: pictures as base64 text."""
+    return {
+        kind: base64.b64encode(found).decode() if isinstance(found, bytes) else found
+        for kind, found in data.items()
+    }
 
 
 def _results(nb: dict[str, Any], names: dict[str, Any]) -> dict[str, Any]:

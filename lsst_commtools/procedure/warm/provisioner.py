@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -78,6 +79,22 @@ class WarmProvisioner(LocalProvisioner):
             await super().send_signal(signum)
         else:
             self.forked.signal(signum)
+
+    @override
+    async def kill(self, restart: bool = False) -> None:
+        """Kill the kernel's process group."""
+        if self.forked is None:
+            await super().kill(restart=restart)
+        else:
+            self.forked.signal(signal.SIGKILL)
+
+    @override
+    async def terminate(self, restart: bool = False) -> None:
+        """Ask the kernel's process group to end."""
+        if self.forked is None:
+            await super().terminate(restart=restart)
+        else:
+            self.forked.signal(signal.SIGTERM)
 
     @override
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:

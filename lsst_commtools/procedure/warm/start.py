@@ -98,6 +98,9 @@ class ForkedProcess:
                 with contextlib.suppress(PeerGoneError):
                     send(self._connection, {"signal": int(number)})
 
+    def __del__(self) -> None:
+        self._close()
+
     def _close(self) -> None:
         if self._connection is not None:
             self._connection.close()
