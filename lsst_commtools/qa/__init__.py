@@ -9,6 +9,8 @@ import importlib
 from typing import Any
 
 _HOMES = {
+    "measure_higher_moments": "higher_moments",
+    "shapes_of_moments": "shape_kernel",
     "SurveyStars": "survey",
     "figures_of_collection": "butler",
     "read_visit_summary": "butler",

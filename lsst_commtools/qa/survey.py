@@ -15,6 +15,7 @@ from lsst_commtools.qa.correlations import StarShapes
 from lsst_commtools.qa.frames import axes_of_detector, rotate_moments
 from lsst_commtools.qa.projection import mean_direction, sky_to_tangent
 from lsst_commtools.qa.readers import RawTable, read_table
+from lsst_commtools.qa.shape_kernel import shapes_of_moments
 from lsst_commtools.qa.shapes import ellipticity, shear_from_ellipticity
 from lsst_commtools.qa.tables import StarTable, make_star_table
 
@@ -56,8 +57,8 @@ class VisitShapes:
         For the correlations; of these stars only.
     rows
         Their rows in the survey's table.
-    t, t_psf
-        Traces of star and model in the table's unit.
+    fwhm
+        Of HSM moments, in the root of the table's unit of size.
     frame
         Axes of the ellipticities.
     detector_e1, detector_e2
@@ -69,8 +70,7 @@ class VisitShapes:
     visit: int
     shapes: StarShapes
     rows: NDArray[np.int64]
-    t: NDArray[np.float64]
-    t_psf: NDArray[np.float64]
+    fwhm: NDArray[np.float64]
     frame: str
     detector_e1: NDArray[np.float64]
     detector_e2: NDArray[np.float64]
@@ -256,15 +256,15 @@ def _visit(number: int, table: StarTable, rows: NDArray[np.int64]) -> VisitShape
     xi, eta = sky_to_tangent(ra, dec, centre)
     given = [table[name][rows] for name in _MOMENTS]
     turned, frame, problems = _turn(table, rows, given, xi, eta)
-    e1, e2 = ellipticity(*turned[:3])
+    e1, e2, t, fwhm = shapes_of_moments(*turned[:3])
     model_e1, model_e2 = ellipticity(*turned[3:])
     g1, g2 = shear_from_ellipticity(e1, e2)
     model_g1, model_g2 = shear_from_ellipticity(model_e1, model_e2)
-    t, t_psf = turned[0] + turned[1], turned[3] + turned[4]
+    t_psf = turned[3] + turned[4]
     shapes = StarShapes(
         ra, dec, e1, e2, e1 - model_e1, e2 - model_e2, g1, g2, g1 - model_g1, g2 - model_g2, (t - t_psf) / t
     )
-    return VisitShapes(number, shapes, rows, t, t_psf, frame, *ellipticity(*given[:3]), tuple(problems))
+    return VisitShapes(number, shapes, rows, fwhm, frame, *ellipticity(*given[:3]), tuple(problems))
 
 
 def _turn(

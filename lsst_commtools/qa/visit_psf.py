@@ -20,7 +20,6 @@ from lsst_commtools.qa.frames import (
     zenith_seeing_arcsec,
 )
 from lsst_commtools.qa.projection import mean_direction
-from lsst_commtools.qa.shapes import fwhm_from_trace
 from lsst_commtools.qa.statistics import mad, median
 from lsst_commtools.qa.survey import VisitShapes
 from lsst_commtools.qa.tables import StarTable
@@ -86,11 +85,10 @@ def measure_visit_psf(
     shapes = stars.shapes
     figures: dict[str, float] = {}
     reasons: dict[str, str] = {}
-    fwhm = fwhm_from_trace(stars.t)
     if table.size_unit == "arcsec2":
-        figures["fwhm_arcsec"], figures["fwhm_mad_arcsec"] = median(fwhm), mad(fwhm)
+        figures["fwhm_arcsec"], figures["fwhm_mad_arcsec"] = median(stars.fwhm), mad(stars.fwhm)
     else:
-        figures["fwhm_pixel"], reasons["fwhm_arcsec"] = median(fwhm), "the moments are in pixels"
+        figures["fwhm_pixel"], reasons["fwhm_arcsec"] = median(stars.fwhm), "the moments are in pixels"
     for frame, e1, e2 in (("detector", stars.detector_e1, stars.detector_e2), ("sky", shapes.e1, shapes.e2)):
         figures[f"e1_{frame}"], figures[f"e2_{frame}"] = median(e1), median(e2)
     for name, values in (("de1", shapes.de1), ("de2", shapes.de2), ("dt_over_t", shapes.dt_over_t)):
