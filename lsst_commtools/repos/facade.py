@@ -414,7 +414,17 @@ class Repositories:
         -------
         list of CheckLine
             Repository by repository.
+
+        Raises
+        ------
+        NotFoundError
+            If the site describes none: nothing checked is not good.
         """
+        if not self.settings.repositories:
+            raise NotFoundError(
+                "The site describes no repositories.",
+                advice="Describe them as docs/guides/find_an_image.md says.",
+            )
         now = now_utc or dt.datetime.now(dt.UTC)
         return [
             line

@@ -7,6 +7,7 @@ import os
 
 import pytest
 
+from lsst_commtools.errors import NotFoundError
 from lsst_commtools.repos import Repositories
 from lsst_commtools.site.repos import ReposSection
 
@@ -97,3 +98,8 @@ def test_not_writable_and_no_reruns(teststand):
         "bad",
         f"{teststand.shared}/rerun does not exist.",
     )
+
+
+def test_nothing_to_check_is_not_good():
+    with pytest.raises(NotFoundError):
+        Repositories(section=ReposSection()).check(NOW)
