@@ -124,6 +124,9 @@ def _check(setting: str, target: str, timeout_s: float) -> EndpointCheck:
 def _try(target: str, timeout_s: float) -> str:
     url = urlsplit(target)
     if url.scheme in ("", "file"):
+        if Path(url.path).is_file():
+            with Path(url.path).open("rb"):
+                return "the file can be read"
         with os.scandir(url.path) as entries:
             next(entries, None)
         return "the folder can be read"

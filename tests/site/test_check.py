@@ -52,5 +52,12 @@ def test_what_cannot_be_told_is_unknown(target):
     assert check.reason
 
 
+def test_a_file_that_can_be_read_is_reachable(tmp_path):
+    path = tmp_path / "index.yaml"
+    path.write_text("")
+    (check,) = check_site(Places(url=str(path)))
+    assert check.reach is Reach.REACHABLE
+
+
 def test_site_without_places_has_nothing_to_check():
     assert check_site(Places()) == []
