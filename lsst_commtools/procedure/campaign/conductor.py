@@ -28,6 +28,7 @@ from lsst_commtools.site import Site
 __all__ = ["CampaignReport", "Progress", "TaskState", "new_campaign_run", "run_campaign"]
 
 _TICK_S = 0.5
+_LOST_TRIES = 3
 _ENDED = frozenset({"done", "failed", "aborted", "unknown", "refused", "cancelled", "blocked"})
 
 
@@ -267,12 +268,13 @@ class _Conductor:
         state = self._states[order.task]
         error = future.exception()
         result = self._lost(order, error) if error is not None else future.result()
-        again = (
-            order.idempotent
-            and result.status in ("failed", "aborted", "unknown")
-            and state.tries <= self._tasks[order.task].entry.retries
-            and not self._stop.is_set()
-        )
+        harmless = order.idempotent and result.status in ("failed", "aborted", "unknown")
+        allowed = self._tasks[order.task].entry.retries if harmless else 0
+        if error is not None and result.run is None and result.status == "aborted":
+            allowed += (
+                _LOST_TRIES  # it never began: its claim in the ledger would keep it from beginning twice
+            )
+        again = state.tries <= allowed and result.status != "done" and not self._stop.is_set()
         state.run, state.results = result.run, result.results
         state.executed = state.executed or result.executed
         self._set(state, "waiting" if again else result.status, reason=result.reason)

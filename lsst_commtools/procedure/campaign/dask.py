@@ -80,7 +80,7 @@ class DaskExecutor:
         future.set_running_or_notify_cancel()
         if order.campaign not in self._allowed:
             self._allowed.add(order.campaign)
-            self._client.run(allow_here, order.campaign)
+            self._client.run(allow_here, order.campaign, on_error="ignore")
         remote = self._client.submit(
             do_work, order, key=f"{order.task}-{uuid.uuid4().hex}", pure=False, retries=0
         )

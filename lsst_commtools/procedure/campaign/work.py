@@ -238,7 +238,7 @@ def earlier(ledger: Ledger, site: Site, order: WorkOrder) -> WorkResult | None:
     last = found[-1]
     return WorkResult(
         order.task,
-        "unknown" if last.status in (RunStatus.UNKNOWN, RunStatus.RUNNING) else "aborted",
+        "unknown" if last.status in (RunStatus.UNKNOWN, RunStatus.RUNNING, RunStatus.WAITING) else "aborted",
         last.run,
         reason=f"it was begun before and is {last.status.value} ({last.reason or 'no reason known'}); it may not run "
         f"twice: see 'commtools runs resume {last.run}' and 'commtools runs recover'",
