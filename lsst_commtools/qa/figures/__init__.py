@@ -10,6 +10,13 @@ import importlib
 from typing import Any
 
 _HOMES = {
+    "write_png": "export",
+    "write_focal_plane_report": "explorer",
+    "night_explorer": "explorer",
+    "linked_stars": "explorer",
+    "focal_plane_explorer": "explorer",
+    "density_map": "density",
+    "LiveDensityMap": "density",
     "write_trend_report": "trend",
     "trend_series": "trend",
     "ellipticity_histogram": "distributions",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import html
 import os
+import shutil
+import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,12 +15,15 @@ from bokeh.embed import components
 from bokeh.embed.bundle import bundle_for_objs_and_resources
 from bokeh.resources import INLINE
 
-__all__ = ["html_page", "write_html"]
+from lsst_commtools.errors import NotFoundError, ServiceError
+
+__all__ = ["html_page", "write_html", "write_png"]
 
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
     "img-src data: blob:; font-src data:"
 )
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 _STYLE = (
     "body{font-family:sans-serif;margin:1.5em;max-width:1200px;color:#222}"
     "table{border-collapse:collapse;margin:.5em 0}td,th{border:1px solid #bbb;padding:.25em .6em;text-align:left}"
@@ -106,4 +111,63 @@ def write_html(path: Path, title: str, blocks: Sequence[Any]) -> Path:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+    return path
+
+
+def write_png(
+    path: Path,
+    title: str,
+    blocks: Sequence[Any],
+    *,
+    width: int = 1240,
+    height: int = 1000,
+    timeout_s: float = 60.0,
+) -> Path:
+    """Write a page as a picture, by the system's chromium and without a network.
+
+    Parameters
+    ----------
+    path
+        File; its folder must exist.
+    title, blocks
+        As for `html_page`.
+    width, height
+        Of the picture, in pixels.
+    timeout_s
+        When to give up.
+
+    Returns
+    -------
+    pathlib.Path
+        The file.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no chromium.
+    ServiceError
+        If it gives no picture.
+    """
+    browser = next((found for name in _BROWSERS if (found := shutil.which(name))), None)
+    if browser is None:
+        raise NotFoundError(
+            "There is no chromium to make a picture with.", advice="Install it, or write HTML instead."
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        page, picture = Path(folder) / "page.html", Path(folder) / "page.png"
+        write_html(page, title, blocks)
+        command = [
+            browser, "--headless", "--disable-gpu", "--hide-scrollbars", f"--user-data-dir={folder}/profile",
+            f"--window-size={width},{height}", "--virtual-time-budget=5000", f"--screenshot={picture}",
+            "--proxy-server=127.0.0.1:9", "--host-resolver-rules=MAP * ~NOTFOUND", page.as_uri(),
+        ]  # fmt: skip
+        if hasattr(os, "geteuid") and os.geteuid() == 0:
+            command.insert(1, "--no-sandbox")  # chromium has none for root
+        try:
+            subprocess.run(command, capture_output=True, timeout=timeout_s, check=True)
+        except (OSError, subprocess.SubprocessError) as error:
+            raise ServiceError(f"{browser} made no picture: {type(error).__name__}.") from error
+        if not picture.exists():
+            raise ServiceError(f"{browser} made no picture.")
+        shutil.copyfile(picture, path)
     return path

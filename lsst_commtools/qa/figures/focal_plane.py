@@ -26,6 +26,7 @@ def focal_plane_mosaic(
     unit: str = "",
     statuses: Mapping[int, Status] | None = None,
     diverging: bool = False,
+    value_range: tuple[float, float] | None = None,
     source_name: str | None = None,
 ) -> figure:
     """Draw the detectors of a camera, coloured by a value, or by status where that is given.
@@ -42,6 +43,8 @@ def focal_plane_mosaic(
         Detector number to verdict: the colour is then the status and the value is text.
     diverging
         Colours centred on 0.
+    value_range
+        Values of the first and the last colour; by default from the values.
     source_name
         Name of the source, so that other code finds it.
 
@@ -55,7 +58,7 @@ def focal_plane_mosaic(
     words = [f"{v:.3g}" if np.isfinite(v) else "no data" for v in measured]
     verdicts = [str((statuses or {}).get(d.id, Status.UNKNOWN)) for d in detectors]
     colours = [STATUS_COLOURS[Status(s)] for s in verdicts]
-    mapper = _mapper(measured, diverging=diverging)
+    mapper = _mapper(measured if value_range is None else np.array(value_range), diverging=diverging)
     filled = colours if statuses is not None else [_mapped(mapper, float(v)) for v in measured]
     source = ColumnDataSource(
         {
