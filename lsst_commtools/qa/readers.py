@@ -250,6 +250,8 @@ def _from_astropy(table: Any) -> RawTable:
     columns = {}
     for name in table.colnames:
         values = table[name]
+        if hasattr(values, "filled") and values.dtype.kind in "iu" and np.any(values.mask):
+            values = values.astype(np.float64)
         filled = values.filled(np.nan) if hasattr(values, "filled") and values.dtype.kind == "f" else values
         columns[name] = np.asarray(filled)
     return RawTable(columns, {n: str(table[n].unit) for n in table.colnames if table[n].unit}, len(table))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from lsst_commtools.qa.projection import tangent_to_sky
+from lsst_commtools.qa.references import ReferenceStars
 
 
 @pytest.fixture
@@ -36,3 +38,32 @@ def star_columns(make_field):
         "ixx": ixx, "iyy": iyy, "ixy": ixy, "ixxPSF": np.full(200, 3.0), "iyyPSF": np.full(200, 2.9),
         "ixyPSF": np.zeros(200), "calib_psf_used": np.ones(200, bool), "extendedness": np.zeros(200),
     }  # fmt: skip
+
+
+@pytest.fixture
+def simulate_visits():
+    """Stars seen in several visits, with a known scatter to the east and north: a table as the command reads it."""
+
+    def make(centre, n_objects=500, n_visits=10, scatter_mas=10.0, *, width_arcmin=24.0, seen=0.8, outliers=0.0,
+             motion_mas_yr=0.0, with_reference=False, seed=1):  # fmt: skip
+        rng = np.random.default_rng(seed)
+        half = 30.0 * width_arcmin
+        ra0, dec0 = tangent_to_sky(*rng.uniform(-half, half, (2, n_objects)), centre)
+        motion = rng.normal(0, 1, (2, n_objects)) * motion_mas_yr
+        there = rng.random((n_objects, n_visits)) < seen
+        star, visit = np.nonzero(there)
+        years = np.linspace(0.0, 3.0, n_visits)[visit]
+        step = motion[:, star] * years + rng.normal(0, 1, (2, len(star))) * np.reshape(scatter_mas, (-1, 1))
+        step = step + (rng.random(len(star)) < outliers) * rng.normal(0, 2000, (2, len(star)))
+        ra, dec = np.empty(len(star)), np.empty(len(star))
+        for k in range(n_objects):
+            rows = star == k
+            ra[rows], dec[rows] = tangent_to_sky(*(step[:, rows] / 1e3), (ra0[k], dec0[k]))
+        frame = pd.DataFrame({"visit": visit + 2026112100001, "object_id": star, "ra": ra, "dec": dec, "mag": 19.0,
+                              "snr": 200.0, "epoch": 2026.0 + years})  # fmt: skip
+        if not with_reference:
+            return frame
+        nothing = np.full(n_objects, 18.0)
+        return frame, ReferenceStars(ra0, dec0, motion[0], motion[1], np.full(n_objects, 2026.0), nothing)
+
+    return make

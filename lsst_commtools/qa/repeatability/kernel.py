@@ -1,0 +1,184 @@
+"""How the separation of a pair varies from visit to visit: compiled loops over all visits of many pairs.
+
+The change of a separation is, to first order, the sum of the two displacements projected on the great circle through
+the pair, so that a visit costs four products of numbers in float32. Where displacements are so large that the second
+order matters, separations are computed in full from the directions.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+
+__all__ = ["separation_deviations", "separation_rms"]
+
+_MAS = 180.0 / np.pi * 3.6e6
+_SECOND_ORDER_MAS = 0.05
+_FLAGS = {"reassoc", "contract", "nsz", "arcp"}
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _directions(a: Any, b: Any) -> Any:
+    """Unit vectors (east, north) at each star towards the other, and the separation in radians."""
+    cos_delta, sin_delta = b[0] * a[0] + b[1] * a[1], b[1] * a[0] - b[0] * a[1]
+    east1, east2 = b[2] * sin_delta, -a[2] * sin_delta
+    north1 = b[3] * a[2] - b[2] * a[3] * cos_delta
+    north2 = a[3] * b[2] - a[2] * b[3] * cos_delta
+    sine = np.sqrt(east1 * east1 + north1 * north1)
+    angle = np.arctan2(sine, a[3] * b[3] + a[2] * b[2] * cos_delta)
+    return east1 / sine, north1 / sine, east2 / sine, north2 / sine, angle
+
+
+@numba.njit(cache=True, nogil=True)
+def _point(trig: Any, east: float, north: float, out: Any) -> None:
+    """Direction of a star that is displaced on the plane that touches the sky at its reference, east and north in mas."""
+    e, n = east / _MAS, north / _MAS
+    x = trig[2] * trig[0] - e * trig[1] - n * trig[3] * trig[0]
+    y = trig[2] * trig[1] + e * trig[0] - n * trig[3] * trig[1]
+    z = trig[3] + n * trig[2]
+    length = np.sqrt(x * x + y * y + z * z)
+    out[0], out[1], out[2] = x / length, y / length, z / length
+
+
+@numba.njit(cache=True, nogil=True)
+def _full(trig1: Any, trig2: Any, star1: Any, star2: Any, angle: float, out: Any) -> None:
+    """Separations minus that of the reference positions, in mas; NaN where a star is missing."""
+    p, q = np.empty(3), np.empty(3)
+    for v in range(len(out)):
+        if np.isnan(star1[0, v]) or np.isnan(star2[0, v]):
+            out[v] = np.nan
+            continue
+        _point(trig1, star1[0, v], star1[1, v], p)
+        _point(trig2, star2[0, v], star2[1, v], q)
+        chord = np.sqrt((p[0] - q[0]) ** 2 + (p[1] - q[1]) ** 2 + (p[2] - q[2]) ** 2)
+        out[v] = (2.0 * np.arcsin(0.5 * chord) - angle) * _MAS
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _is_large(largest1: float, largest2: float, angle: float) -> bool:
+    reach = largest1 + largest2
+    return reach * reach > 2.0 * _SECOND_ORDER_MAS * _MAS * angle
+
+
+@numba.njit(cache=True, nogil=True, fastmath=_FLAGS)
+def _sums(star1: Any, star2: Any, e1: Any, n1: Any, e2: Any, n2: Any) -> Any:
+    """Sum and sum of squares of the changes of a separation, and in how many visits both stars are."""
+    total, squares, count = np.float32(0.0), np.float32(0.0), np.float32(0.0)
+    for v in range(star1.shape[1]):
+        change = e1 * star1[0, v] + n1 * star1[1, v] + e2 * star2[0, v] + n2 * star2[1, v]
+        both = change == change
+        change = change if both else np.float32(0.0)
+        total += change
+        squares += change * change
+        count += np.float32(1.0) if both else np.float32(0.0)
+    return total, squares, count
+
+
+@numba.njit(cache=True, nogil=True)
+def separation_rms(
+    index1: Any, index2: Any, trig1: Any, trig2: Any, dense1: Any, dense2: Any, largest1: Any, largest2: Any,
+    out: Any,
+) -> None:  # fmt: skip
+    """Give the rms of each pair's separation over the visits that have both stars.
+
+    Parameters
+    ----------
+    index1, index2
+        Objects of each pair, shape (pairs,).
+    trig1, trig2
+        Of the two sets, from `ObjectSet.trigonometry`.
+    dense1, dense2
+        Of the two sets, from `ObjectSet.dense`.
+    largest1, largest2
+        Of the two sets, from `ObjectSet.largest_mas`.
+    out
+        Standard deviation (one degree of freedom less than visits) in mas, float32, shape (pairs,); NaN where fewer
+        than two visits have both stars.
+    """
+    buffer = np.empty(dense1.shape[2], np.float32)
+    for p in range(len(index1)):
+        i, j = index1[p], index2[p]
+        e1, n1, e2, n2, angle = _directions(trig1[i], trig2[j])
+        if _is_large(largest1[i], largest2[j], angle):
+            _full(trig1[i], trig2[j], dense1[i], dense2[j], angle, buffer)
+            out[p] = _std(buffer)
+            continue
+        total, squares, count = _sums(
+            dense1[i], dense2[j], np.float32(-e1), np.float32(-n1), np.float32(-e2), np.float32(-n2)
+        )
+        if count < 2:
+            out[p] = np.nan
+        else:
+            variance = (squares - total * total / count) / (count - np.float32(1.0))
+            out[p] = np.sqrt(max(variance, np.float32(0.0)))
+
+
+@numba.njit(cache=True, nogil=True)
+def _std(values: Any) -> Any:
+    n, mean = 0, 0.0
+    for value in values:
+        if not np.isnan(value):
+            n += 1
+            mean += value
+    if n < 2:
+        return np.nan
+    mean /= n
+    squares = 0.0
+    for value in values:
+        if not np.isnan(value):
+            squares += (value - mean) ** 2
+    return np.sqrt(squares / (n - 1))
+
+
+@numba.njit(cache=True, nogil=True)
+def separation_deviations(
+    index1: Any, index2: Any, trig1: Any, trig2: Any, dense1: Any, dense2: Any, largest1: Any, largest2: Any,
+    use_mean: bool, least_visits: int, out: Any,
+) -> Any:  # fmt: skip
+    """Give how far each separation lies from the centre of its pair.
+
+    Parameters
+    ----------
+    index1, index2, trig1, trig2, dense1, dense2, largest1, largest2
+        As for `separation_rms`.
+    use_mean
+        Whether the centre is the pair's mean, rather than its median.
+    least_visits
+        Pairs with fewer visits in common give nothing.
+    out
+        Absolute deviations in mas, float32, shape (pairs, visits); NaN in what is not filled.
+
+    Returns
+    -------
+    int
+        Pairs that gave deviations.
+    """
+    n_visits = dense1.shape[2]
+    buffer, work = np.empty(n_visits, np.float32), np.empty(n_visits, np.float32)
+    used = 0
+    for p in range(len(index1)):
+        i, j = index1[p], index2[p]
+        e1, n1, e2, n2, angle = _directions(trig1[i], trig2[j])
+        if _is_large(largest1[i], largest2[j], angle):
+            _full(trig1[i], trig2[j], dense1[i], dense2[j], angle, buffer)
+        else:
+            a, b, c, d = np.float32(-e1), np.float32(-n1), np.float32(-e2), np.float32(-n2)
+            for v in range(n_visits):
+                buffer[v] = (
+                    a * dense1[i, 0, v] + b * dense1[i, 1, v] + c * dense2[j, 0, v] + d * dense2[j, 1, v]
+                )
+        n = 0
+        for v in range(n_visits):
+            if not np.isnan(buffer[v]):
+                work[n] = buffer[v]
+                n += 1
+        out[p, :] = np.nan
+        if n < least_visits:
+            continue
+        used += 1
+        centre = np.mean(work[:n]) if use_mean else np.median(work[:n])
+        for v in range(n):
+            out[p, v] = abs(work[v] - centre)
+    return used

@@ -1,0 +1,149 @@
+"""All pairs of objects in an annulus, each once, in blocks of bounded size.
+
+Objects are sorted by zone of declination and right ascension. For each object and each zone the possible right
+ascensions follow from the haversine formula, at the poles and across RA 0 as well; the distance itself decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from lsst_commtools.qa.repeatability.objects import ZONE_DEG, ObjectSet
+
+__all__ = ["BLOCK_PAIRS", "pair_blocks"]
+
+BLOCK_PAIRS = 1 << 16
+"""Pairs of a block: what belongs to it stays in the processor's cache."""
+_MARGIN = 1e-9
+
+
+def pair_blocks(
+    first: ObjectSet,
+    second: ObjectSet,
+    inner_deg: float,
+    outer_deg: float,
+    *,
+    block: int = BLOCK_PAIRS,
+) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32]]]:
+    """Find the pairs whose separation lies in an annulus.
+
+    Parameters
+    ----------
+    first, second
+        Where the two stars of a pair come from. The same set twice gives each of its pairs once and none of an object
+        with itself; two sets that have no object in common give one star of each.
+    inner_deg, outer_deg
+        Least and largest separation, both included.
+    block
+        Pairs, at least 1, after which a block ends; one object's partners stay together.
+
+    Yields
+    ------
+    index1, index2
+        Objects of the two sets, shape (pairs,).
+    """
+    if not len(first) or not len(second):
+        return
+    same = first is second
+    vectors1 = first.vectors()
+    vectors2 = vectors1 if same else second.vectors()
+    sky1 = np.radians(np.stack([first.ra_deg, first.dec_deg], axis=1))
+    ra2 = np.radians(second.ra_deg)
+    zone_start, reach = second.zone_start, np.radians([inner_deg, outer_deg])
+    out = np.empty((2, block + len(second)), np.int32)
+    row = 0
+    while row < len(first):
+        row, n = _find(
+            row, sky1, vectors1, ra2, vectors2, zone_start, np.radians(ZONE_DEG), reach, same, block, out
+        )
+        if n:
+            yield out[0, :n].copy(), out[1, :n].copy()
+
+
+@numba.njit(cache=True, nogil=True)
+def _lower(values: Any, first: int, last: int, bound: float) -> int:
+    """First place in a sorted stretch whose value is not below a bound."""
+    while first < last:
+        middle = (first + last) >> 1
+        if values[middle] < bound:
+            first = middle + 1
+        else:
+            last = middle
+    return first
+
+
+@numba.njit(cache=True, nogil=True)
+def _window(dec: float, low: float, height: float, inner: float, outer: float) -> Any:
+    """Least and largest difference in right ascension of a pair with one star in a zone; -1 where there is none."""
+    high = low + height
+    nearest = max(0.0, low - dec, dec - high)
+    if nearest > outer:
+        return -1.0, -1.0
+    furthest = max(abs(low - dec), abs(high - dec))
+    cos_low, cos_high, cos_dec = max(np.cos(low), 0.0), max(np.cos(high), 0.0), max(np.cos(dec), 0.0)
+    most = np.pi
+    shrink = cos_dec * min(cos_low, cos_high)
+    room = np.sin(0.5 * outer) ** 2 - np.sin(0.5 * nearest) ** 2
+    if room < shrink:
+        most = 2.0 * np.arcsin(np.sqrt(max(room, 0.0) / shrink))
+    least = 0.0
+    room = np.sin(0.5 * inner) ** 2 - np.sin(0.5 * furthest) ** 2
+    if room > 0.0:
+        stretch = cos_dec * (1.0 if low <= 0.0 <= high else max(cos_low, cos_high))
+        if room > stretch * (1.0 + 1e-12):
+            return -1.0, -1.0
+        least = 2.0 * np.arcsin(np.sqrt(min(room / stretch, 1.0)))
+    return max(least - _MARGIN, -_MARGIN), most + _MARGIN
+
+
+@numba.njit(cache=True, nogil=True)
+def _find(
+    row: int, sky1: Any, vectors1: Any, ra2: Any, vectors2: Any, zone_start: Any, height: float, reach: Any,
+    same: bool, block: int, out: Any,
+) -> Any:  # fmt: skip
+    n, turn = 0, 2.0 * np.pi
+    least, most = (2.0 * np.sin(0.5 * reach[0])) ** 2, (2.0 * np.sin(0.5 * reach[1])) ** 2
+    n_zones = len(zone_start) - 1
+    while row < len(sky1) and n < max(block, 1):
+        ra, dec = sky1[row, 0], sky1[row, 1]
+        x, y, z = vectors1[row, 0], vectors1[row, 1], vectors1[row, 2]
+        lowest = max(int((dec + 0.5 * np.pi - reach[1]) / height) - 1, 0)
+        highest = min(int((dec + 0.5 * np.pi + reach[1]) / height) + 1, n_zones - 1)
+        for zone in range(lowest, highest + 1):
+            begin, end = zone_start[zone], zone_start[zone + 1]
+            if begin == end:
+                continue
+            near, far = _window(dec, zone * height - 0.5 * np.pi, height, reach[0], reach[1])
+            if far < 0.0:
+                continue
+            for side in range(1 if same else 2):
+                low = ra + near if side == 0 else ra - far
+                high = ra + far if side == 0 else ra - near
+                for shift in range(-1, 2):
+                    if high < shift * turn or low > (shift + 1) * turn:
+                        continue
+                    k = _lower(ra2, begin, end, low - shift * turn)
+                    while k < end and ra2[k] <= high - shift * turn:
+                        delta = ra2[k] - ra
+                        if delta > np.pi:
+                            delta -= turn
+                        elif delta <= -np.pi:
+                            delta += turn
+                        if same:
+                            wanted = k > row if delta == 0.0 or delta == np.pi else delta > 0.0
+                        else:
+                            wanted = (delta >= 0.0) == (side == 0)
+                        if wanted:
+                            dx, dy, dz = vectors2[k, 0] - x, vectors2[k, 1] - y, vectors2[k, 2] - z
+                            chord2 = dx * dx + dy * dy + dz * dz
+                            if least <= chord2 <= most:
+                                out[0, n], out[1, n] = row, k
+                                n += 1
+                        k += 1
+        row += 1
+    return row, n
