@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import socket
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -432,6 +433,11 @@ class Bench:
             self._tunnel = SshTunnel(url, self._section.ssh_options, self._section.connect_timeout_s)
             url = f"unix://{self._tunnel.socket}"
         try:
+            if url.startswith("unix://"):
+                with socket.socket(
+                    socket.AF_UNIX
+                ) as trial:  # the SDK leaves one open that cannot be connected
+                    trial.connect(url.removeprefix("unix://"))
             self._api = docker.APIClient(
                 base_url=url, version="auto", timeout=round(self._section.reply_timeout_s)
             )

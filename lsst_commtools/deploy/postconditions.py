@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from lsst_commtools.deploy.production import wait_until_silent
 from lsst_commtools.errors import CommtoolsError
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Postcondition", "observe_postconditions"]
 
+_SILENT_S = 20.0
 _GOOD = ("STANDBY", "DISABLED", "ENABLED")
 
 
@@ -85,10 +87,10 @@ def observe_postconditions(
     rows.append(_row(f"The CSC under test {csc} is not running any more", gone, f"Run `{restore}`."))
 
     def back() -> tuple[bool, str]:
-        seen = control.state(csc)
         if before.job is None or not before.was_running:
+            seen = wait_until_silent(control, csc, _SILENT_S)
             return seen.alive is not True, f"it was not running before; {seen}"
-        job = argocd.job_state(before.job)
+        seen, job = control.state(csc), argocd.job_state(before.job)
         good = seen.alive is True and seen.state.name in _GOOD and job.pod_phase == "Running"
         return good, f"{seen} {job}"
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lsst_commtools.deploy.eyes import CscEyes
     from lsst_commtools.deploy.values import CscJob, JobState
 
-__all__ = ["restore_production", "survey_production", "wait_for_pod"]
+__all__ = ["restore_production", "survey_production", "wait_for_pod", "wait_until_silent"]
 
 _LOOK_AGAIN_S = 0.5
 
@@ -113,7 +113,7 @@ def restore_production(
         return _bring_to_standby(control, argocd, job, before.uid, keep, boot_timeout_s)
     if before.running:
         before = wait_for_pod(argocd, job, gone_timeout_s)
-    seen = _wait_until_silent(control, csc, gone_timeout_s)
+    seen = wait_until_silent(control, csc, gone_timeout_s)
     if seen.alive is None:
         raise UnknownOutcomeError(
             f"It cannot be seen whether another process runs as {csc}.",
@@ -189,7 +189,23 @@ def _bring_to_standby(
     return _restored(csc, did, uid_before, argocd.job_state(job).uid, seen)
 
 
-def _wait_until_silent(control: CscEyes, csc: str, timeout_s: float) -> Any:
+def wait_until_silent(control: CscEyes, csc: str, timeout_s: float) -> Any:
+    """Wait until no heartbeat of a CSC is seen any more: it is told of for some seconds after the last one.
+
+    Parameters
+    ----------
+    control
+        Who sees it.
+    csc
+        For instance ``DIMM:1``.
+    timeout_s
+        How long, in seconds.
+
+    Returns
+    -------
+    object
+        Its state then, silent or not.
+    """
     ends_s = time.monotonic() + timeout_s
     while (seen := control.state(csc)).alive is not False and time.monotonic() < ends_s:
         time.sleep(_LOOK_AGAIN_S)

@@ -10,6 +10,7 @@ import enum
 import json
 import re
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -19,7 +20,6 @@ from pydantic import SecretStr
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from typing_extensions import override
-from urllib3.util import Retry
 
 from lsst_commtools.errors import (
     AuthenticationError,
@@ -35,6 +35,8 @@ from lsst_commtools.errors import (
 __all__ = ["ArgoCdSession", "Call"]
 
 _FAILED_PRECONDITION = 9
+_READ_TRIES = 3
+_TRY_AGAIN_S = 0.3
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", re.ASCII)
 _JOB_PATH = re.compile(r".*/api/v1/applications/[a-z0-9.-]+/resource")
 
@@ -111,9 +113,8 @@ class ArgoCdSession:
         self._lock = threading.Lock()
         self._http = requests.Session()
         self._http.trust_env = False  # a .netrc would put another login over the token
-        retry = Retry(total=2, read=False, status=0, other=0, backoff_factor=0.2, allowed_methods={"GET"})
         for scheme in ("http://", "https://"):
-            self._http.mount(scheme, _JobsOnly(max_retries=retry))
+            self._http.mount(scheme, _JobsOnly())
 
     def ask(
         self,
@@ -149,8 +150,9 @@ class ArgoCdSession:
             if not _NAME.fullmatch(part):
                 raise RefusedError(f"{part[:60]!r} is not a name in Argo CD.", changed="Nothing was sent.")
         method, path = call.value
+        takes_project = bool(project) and method != "POST" and "{project}" not in path
+        given = {**({"project": project} if takes_project else {}), **(query or {})}
         path = path.format(name=name, project=project)
-        given = {**({"project": project} if project and method != "POST" else {}), **(query or {})}
         token = self._log_in(None)
         answer = self._send(method, path, given, body, token)
         if answer.status_code == requests.codes.unauthorized and self._password is not None:
@@ -194,27 +196,32 @@ class ArgoCdSession:
         body: Mapping[str, Any] | None,
         token: SecretStr | None,
     ) -> requests.Response:
-        try:
-            return self._http.request(
-                method,
-                f"{self.url}/api/v1/{path}",
-                params=query,
-                json=body,
-                auth=_BearerAuth(token) if token is not None else None,
-                timeout=self._timeouts_s,
-                allow_redirects=False,
-            )
-        except requests.ReadTimeout:
-            raise ServiceTimeoutError(
-                f"Argo CD at {self.url} did not answer in {self._timeouts_s[1]:g} s.",
-                changed="It may still do what was asked." if method != "GET" else "",
-            ) from None
-        except requests.RequestException as error:
-            raise UnreachableError(
-                f"Argo CD at {self.url} cannot be reached ({type(error).__name__}).",
-                changed="It may still do what was asked." if method != "GET" else "",
-                advice="See deploy.argocd.url and the network.",
-            ) from None
+        changed = "It may still do what was asked." if method != "GET" else ""
+        tries = _READ_TRIES if method == "GET" else 1
+        while True:
+            tries -= 1
+            try:
+                return self._http.request(
+                    method,
+                    f"{self.url}/api/v1/{path}",
+                    params=query,
+                    json=body,
+                    auth=_BearerAuth(token) if token is not None else None,
+                    timeout=self._timeouts_s,
+                    allow_redirects=False,
+                )
+            except requests.ReadTimeout:
+                raise ServiceTimeoutError(
+                    f"Argo CD at {self.url} did not answer in {self._timeouts_s[1]:g} s.", changed=changed
+                ) from None
+            except requests.RequestException as error:
+                if not tries or not isinstance(error, requests.ConnectionError):
+                    raise UnreachableError(
+                        f"Argo CD at {self.url} cannot be reached ({type(error).__name__}).",
+                        changed=changed,
+                        advice="See deploy.argocd.url and the network.",
+                    ) from None
+                time.sleep(_TRY_AGAIN_S)
 
     def _checked(self, answer: requests.Response, what: str, *, hidden: bool) -> dict[str, Any] | None:
         try:

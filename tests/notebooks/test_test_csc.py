@@ -1,7 +1,8 @@
 """The test of a CSC, as an engine runs it, with something going wrong at a random point.
 
 Whatever goes wrong, the production CSC is back in STANDBY at the end; or the run says plainly that it is not, and
-`commtools csc restore` finishes the job. Never do two processes run as the same CSC, never is a whole application synced.
+`commtools csc restore` finishes the job. Never do two processes run as the same CSC, never is a whole application
+synced.
 """
 
 import contextlib
@@ -111,7 +112,9 @@ def request_faults(rng):
 
 def trial(seed):
     rng = random.Random(seed)
-    how = rng.choice(["inject"] * 6 + ["kernel", "kernel", "runner", "cut-websockets", "remove-container", "kill"])
+    how = rng.choice(
+        ["inject"] * 6 + ["kernel", "kernel", "runner", "cut-websockets", "remove-container", "kill"]
+    )
     told = {
         "inject": lambda: request_faults(rng),
         "kill": lambda: {"csc": CSC},
@@ -174,7 +177,9 @@ def run_with(fault):
             runner.wait(timeout=240)
             section = Site.load("local").procedure
             return list_runs(Ledger.at(section), section)[0]
-        return run_notebook(NOTEBOOK, {"csc": CSC, "branch": "tickets/DM-1", "watch_s": 0.0}, site=Site.load("local"))
+        return run_notebook(
+            NOTEBOOK, {"csc": CSC, "branch": "tickets/DM-1", "watch_s": 0.0}, site=Site.load("local")
+        )
     finally:
         stop.set()
         if thread is not None:
@@ -222,10 +227,10 @@ def test_all_goes_well(observatory):
 
 @pytest.mark.parametrize("seed", SAMPLE)
 def test_something_goes_wrong(seed, observatory, commtools):
-    print(strike(seed, commtools))
+    sys.stderr.write(f"{seed}: {strike(seed, commtools)}\n")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", CAMPAIGN)
 def test_campaign(seed, observatory, commtools):
-    print(strike(seed, commtools))
+    sys.stderr.write(f"{seed}: {strike(seed, commtools)}\n")
