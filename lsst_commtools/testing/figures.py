@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import re
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 
 __all__ = ["figure_columns", "page_columns"]
 
+_GZIP = b"\x1f\x8b"
 _IN_SCRIPT = re.compile(r"docs_json\s*=\s*(?=[{'])")
 _IN_PAGE = re.compile(r'<script type="application/json"[^>]*>(.*?)</script>', re.DOTALL)
 
@@ -63,9 +65,10 @@ def _columns_of_text(text: str) -> list[dict[str, list[Any]]]:
         found += _sources(document)
     for match in _IN_PAGE.finditer(text):
         try:
-            found += _sources(json.loads(match[1]))
+            document = json.loads(match[1])
         except ValueError:
             continue
+        found += _sources(document)
     return found
 
 
@@ -107,5 +110,8 @@ def _array(value: dict[str, Any]) -> list[Any]:
     if isinstance(array, list):
         return [_value(item) for item in array]
     dtype = np.dtype(value["dtype"]).newbyteorder("<" if value.get("order", "little") == "little" else ">")
-    numbers: list[Any] = np.frombuffer(base64.b64decode(array["data"]), dtype).tolist()
+    content = base64.b64decode(array["data"])
+    if content.startswith(_GZIP):
+        content = gzip.decompress(content)
+    numbers: list[Any] = np.frombuffer(content, dtype).tolist()
     return numbers

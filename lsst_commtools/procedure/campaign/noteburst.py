@@ -137,7 +137,10 @@ class NoteburstExecutor:
             sure = not isinstance(error, UnreachableError | ProtocolError)
             return self._end(journal, order, "failed" if sure else "unknown", error.message)
         journal.note(Kind.NOTE, noteburst_job=answer.job_id)
-        status, reason = self._follow(answer, order)
+        try:
+            status, reason = self._follow(answer, order)
+        except CommtoolsError as error:
+            status, reason = "unknown", error.message
         return self._end(journal, order, status, reason)
 
     def _follow(self, answer: _Answer, order: WorkOrder) -> tuple[str, str]:
