@@ -9,6 +9,9 @@ import importlib
 from typing import Any
 
 _HOMES = {
+    "join_tables": "survey",
+    "shapes_of_visits": "survey",
+    "map_residuals": "significance",
     "measure_higher_moments": "higher_moments",
     "shapes_of_moments": "shape_kernel",
     "SurveyStars": "survey",

@@ -19,7 +19,7 @@ from lsst_commtools.qa.shape_kernel import shapes_of_moments
 from lsst_commtools.qa.shapes import ellipticity, shear_from_ellipticity
 from lsst_commtools.qa.tables import StarTable, make_star_table
 
-__all__ = ["SurveyStars", "VisitShapes", "read_survey", "shapes_of_visits"]
+__all__ = ["SurveyStars", "VisitShapes", "join_tables", "read_survey", "shapes_of_visits"]
 
 _MOMENTS = ("ixx", "iyy", "ixy", "ixx_psf", "iyy_psf", "ixy_psf")
 _NEEDED = ("ra", "dec", *_MOMENTS)
@@ -110,23 +110,44 @@ def read_survey(paths: Sequence[Path], column_map: ColumnMap | None = None) -> S
         tables.append(make_star_table(_with_arcsec(plain, chosen), given, name=str(file)))
         if tables[-1].n_cut:
             identifiers[-1] = None
+    joined = join_tables(tables)
+    known = [found for found in identifiers if found is not None]
+    codes = None
+    if len(known) == len(tables):
+        codes = np.unique(np.concatenate(known), return_inverse=True)[1].astype(np.int64)
+    return SurveyStars(joined, codes)
+
+
+def join_tables(tables: Sequence[StarTable]) -> StarTable:
+    """Join star tables, such as those of the visits of a night.
+
+    Parameters
+    ----------
+    tables
+        At least one; they should have ``visit`` where there are several visits.
+
+    Returns
+    -------
+    StarTable
+        All rows, with the columns that every table has.
+
+    Raises
+    ------
+    TableError
+        If their moments have different units.
+    """
     units = {table.size_unit for table in tables if "ixx" in table}
     if len(units) > 1:
         raise TableError("The tables give moments in different units.", advice="Read them one by one.")
     names = set.intersection(*(set(table.columns) for table in tables))
     columns = {name: np.concatenate([table[name] for table in tables]) for name in sorted(names)}
-    joined = StarTable(
+    return StarTable(
         columns,
         units.pop() if units else "arcsec2",
         tables[0].map_name,
         n_cut=sum(table.n_cut for table in tables),
         n_rows=sum(map(len, tables)),
     )
-    known = [found for found in identifiers if found is not None]
-    codes = None
-    if len(known) == len(tables):
-        codes = np.unique(np.concatenate(known), return_inverse=True)[1].astype(np.int64)
-    return SurveyStars(joined, codes)
 
 
 def _files(path: Path) -> list[Path]:

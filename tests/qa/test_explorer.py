@@ -106,8 +106,8 @@ def test_live_map_is_aggregated_anew_where_the_reader_looks():
 def test_few_stars_of_each_detector_stand_in_the_page_and_that_is_said(make_stars):
     layout = focal_plane_explorer(make_stars(30_000), get_camera("LSSTCam"), "fwhm_arcsec")
     sources = [s for s in layout.select({"type": ColumnDataSource}) if "x_mm" in s.data]
-    assert {len(s.data["x_mm"]) for s in sources} == {18_900}
-    assert layout.children[1].text == "All detectors: 18900 stars shown of 30000"
+    assert {len(s.data["x_mm"]) for s in sources} == {9450}
+    assert layout.children[1].text == "All detectors: 9450 stars shown of 30000"
 
 
 @pytest.mark.browser
@@ -120,10 +120,10 @@ def test_click_on_a_detector_shows_its_stars_and_choices_are_shared(make_stars, 
     mosaic = f"({model} m.data.text_colour !== undefined))"
     shown = f"({ALL}.find(m => m.type === 'DataTable').source)"
     bars = f"({model} m.data.chosen !== undefined))"
-    assert page.evaluate(f"{shown}.data.detector.length") == 900
+    assert page.evaluate(f"{shown}.data.detector.length") == 450
     page.evaluate(f"{mosaic}.selected.indices = [4]")
     assert page.evaluate(f"[...new Set({shown}.data.detector)]") == [4]
-    assert page.evaluate(f"{bars}.data.count.reduce((a, b) => a + b)") in range(95, 101)
+    assert page.evaluate(f"{bars}.data.count.reduce((a, b) => a + b)") in range(47, 51)
     page.evaluate(f"{shown}.selected.indices = [1, 2, 3]")
     assert page.evaluate(f"{bars}.data.chosen.reduce((a, b) => a + b)") <= 3
     fullest = page.evaluate(f"{bars}.data.count.indexOf(Math.max(...{bars}.data.count))")
@@ -134,7 +134,7 @@ def test_click_on_a_detector_shows_its_stars_and_choices_are_shared(make_stars, 
         == page.evaluate(f"{bars}.data.count[{fullest}]")
         == page.evaluate(f"{bars}.data.chosen[{fullest}]")
     )
-    assert "R22_S11: 100 stars shown (at most 100 of each detector)" in page.evaluate(
+    assert "R22_S11: 50 stars shown (at most 50 of each detector)" in page.evaluate(
         f"{ALL}.find(m => m.type === 'Div').text"
     )
     assert open_page.wrong == []

@@ -10,6 +10,9 @@ import importlib
 from typing import Any
 
 _HOMES = {
+    "difference_histogram": "differences",
+    "significance_map": "correlations",
+    "rho_figure": "correlations",
     "write_png": "export",
     "write_focal_plane_report": "explorer",
     "night_explorer": "explorer",

@@ -23,7 +23,7 @@ from lsst_commtools.qa.statistics import finite
 __all__ = ["focal_plane_explorer", "linked_stars", "night_explorer", "write_focal_plane_report"]
 
 _BINS = 40
-_STARS_OF_DETECTOR = 100
+_STARS_OF_DETECTOR = 50
 
 _COUNT = """
 const values = stars.data[name], n = bars.data.count.length;
