@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from lsst_commtools import Control
 from lsst_commtools.cli import main
 from lsst_commtools.procedure import Ledger
 from lsst_commtools.procedure.runner import run_notebook
@@ -43,7 +44,7 @@ notices: {patience_s: 8, reply_timeout_s: 4}
 procedure: {html: false, heartbeat_s: 1, interrupt_grace_s: 5}
 """
 STEPS = 14
-SAMPLE = (1, 2, 3, 4, 5)
+SAMPLE = (1, 4, 5)
 CAMPAIGN = range(100)
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of papermill and jupyter_client
@@ -223,6 +224,74 @@ def test_all_goes_well(observatory):
     said = [message["text"] for message in truth["announced"]]
     assert [text.startswith("[REHEARSAL] DIMM:1: ") for text in said] == [True, True]
     assert "is as it was in production" in said[1]
+
+
+def test_what_cannot_be_put_back_is_said_and_finished_later(observatory, commtools):
+    simulator_act("inject", service="argocd", kind="http_403", where="POST sync", times=-1)
+    record = run_with(Trial("none", {}, STEPS + 100))
+    assert record.status == "failed"
+    assert record.owed == ["Start DIMM:1 in production again"]
+    truth = simulator_truth()
+    harmless(truth)
+    assert not truth["cscs"][CSC]["running"]
+    assert "NOT everything is back: Start DIMM:1 in production again" in truth["announced"][-1]["text"]
+    (table,) = [step.observed for step in record.steps if step.name == "Observe the postconditions"]
+    assert [row["met"] for row in table] == ["yes", "yes", "no"]
+    assert "commtools csc restore DIMM:1" in table[2]["by_hand"]
+
+    code, printed = commtools("csc", "restore", CSC)  # it is still forbidden
+    assert code == 3
+    assert "forbids" in printed.out
+
+    simulator_act("heal")
+    code, printed = commtools("csc", "restore", CSC)
+    assert code == 0, printed.err
+    assert good(simulator_truth())
+    assert commtools("runs", "recover")[1].out.strip() == "No run needs to be recovered."
+
+
+def test_a_csc_that_does_not_run_in_production_is_not_started_there(observatory):
+    control = Control(Site.load("local"))
+    control.set_state("DIMM:2", "OFFLINE")
+    control.close()
+    record = run_notebook(
+        NOTEBOOK,
+        {"csc": "DIMM:2", "branch": "develop", "watch_s": 0.0, "iterations": 2},
+        site=Site.load("local"),
+    )
+    assert record.status == "done", record.reason
+    names = [step.name for step in record.steps]
+    assert names.count("Enable the CSC under test") == 2
+    assert "Take the production CSC OFFLINE" not in names
+    truth = simulator_truth()
+    assert (truth["cscs"]["DIMM:2"]["state"], truth["cscs"]["DIMM:2"]["running"]) == ("OFFLINE", False)
+
+
+@pytest.mark.parametrize("act", [("sync-window", {"open": False}), ("remove-container", {"name": "kafka-daemon"}),
+                                 ("pause-queue", {"queue": 1})])  # fmt: skip
+def test_what_could_not_be_put_back_is_not_taken_down(act, observatory):
+    name, told = act
+    simulator_act(name, **told)
+    before = simulator_truth()
+    record = run_with(Trial("none", {}, STEPS + 100))
+    assert record.status == "failed"
+    assert record.owed == []
+    after = simulator_truth()
+    assert after["cscs"][CSC] == before["cscs"][CSC]
+    assert after["jobs"] == before["jobs"]
+    assert after["announced"] == []
+
+
+def test_without_an_announcement_nothing_begins(observatory):
+    simulator_act("inject", service="slack", kind="not_ok", times=-1)
+    record = run_with(Trial("none", {}, STEPS + 100))
+    assert record.status == "failed"
+    assert good(simulator_truth())
+    given = {"csc": CSC, "branch": "develop", "watch_s": 0.0, "announced_by": "Alma Mater"}
+    record = run_notebook(NOTEBOOK, given, site=Site.load("local"))
+    assert record.status == "done", record.reason
+    (said,) = [step.observed for step in record.steps if step.name == "Announce the test"]
+    assert (said["how"], said["taken_on_by"]) == ("person", "Alma Mater")
 
 
 @pytest.mark.parametrize("seed", SAMPLE)
