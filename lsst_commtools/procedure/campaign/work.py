@@ -15,7 +15,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from lsst_commtools.errors import CommtoolsError, LeaseError, RefusedError
+from lsst_commtools.errors import CommtoolsError, LeaseError, LedgerAwayError, RefusedError
 from lsst_commtools.procedure.identity import ProcessId
 from lsst_commtools.procedure.journal import Journal
 from lsst_commtools.procedure.ledger import Ledger, leases
@@ -360,9 +360,10 @@ def _execute(ledger: Ledger, site: Site, order: WorkOrder) -> WorkResult:
             extra={"campaign": told(order)},
         )
     status = "cancelled" if record.status is RunStatus.ABORTED and switch.reason else record.status.value
-    return WorkResult(
-        order.task, status, record.run, record.reason, results_of(ledger, record.run), executed=True
-    )
+    results: dict[str, Any] = {}
+    with contextlib.suppress(LedgerAwayError):  # how it ended is known all the same
+        results = results_of(ledger, record.run)
+    return WorkResult(order.task, status, record.run, record.reason, results, executed=True)
 
 
 def _execute_batch(ledger: Ledger, order: WorkOrder) -> WorkResult:
