@@ -16,19 +16,23 @@ __all__ = ["separation_deviations", "separation_rms"]
 
 _MAS = 180.0 / np.pi * 3.6e6
 _SECOND_ORDER_MAS = 0.05
+_MOST_SORTED = 48
 _FLAGS = {"reassoc", "contract", "nsz", "arcp"}
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
-def _directions(a: Any, b: Any) -> Any:
-    """Unit vectors (east, north) at each star towards the other, and the separation in radians."""
-    cos_delta, sin_delta = b[0] * a[0] + b[1] * a[1], b[1] * a[0] - b[0] * a[1]
-    east1, east2 = b[2] * sin_delta, -a[2] * sin_delta
-    north1 = b[3] * a[2] - b[2] * a[3] * cos_delta
-    north2 = a[3] * b[2] - a[2] * b[3] * cos_delta
+def _directions(trig1: Any, i: int, trig2: Any, j: int) -> Any:
+    """Unit vectors (east, north) at each star towards the other, sine and cosine of the separation."""
+    cos_ra1, sin_ra1, cos1, sin1 = trig1[i, 0], trig1[i, 1], trig1[i, 2], trig1[i, 3]
+    cos_ra2, sin_ra2, cos2, sin2 = trig2[j, 0], trig2[j, 1], trig2[j, 2], trig2[j, 3]
+    cos_delta, sin_delta = cos_ra2 * cos_ra1 + sin_ra2 * sin_ra1, sin_ra2 * cos_ra1 - cos_ra2 * sin_ra1
+    east1, east2 = cos2 * sin_delta, -cos1 * sin_delta
+    north1 = sin2 * cos1 - cos2 * sin1 * cos_delta
+    north2 = sin1 * cos2 - cos1 * sin2 * cos_delta
     sine = np.sqrt(east1 * east1 + north1 * north1)
-    angle = np.arctan2(sine, a[3] * b[3] + a[2] * b[2] * cos_delta)
-    return east1 / sine, north1 / sine, east2 / sine, north2 / sine, angle
+    inverse = 1.0 / sine
+    cosine = sin1 * sin2 + cos1 * cos2 * cos_delta
+    return east1 * inverse, north1 * inverse, east2 * inverse, north2 * inverse, sine, cosine
 
 
 @numba.njit(cache=True, nogil=True)
@@ -57,26 +61,27 @@ def _full(trig1: Any, trig2: Any, star1: Any, star2: Any, angle: float, out: Any
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
-def _is_large(largest1: float, largest2: float, angle: float) -> bool:
+def _is_large(largest1: float, largest2: float, sine: float) -> bool:
     reach = largest1 + largest2
-    return reach * reach > 2.0 * _SECOND_ORDER_MAS * _MAS * angle
+    return reach * reach > 2.0 * _SECOND_ORDER_MAS * _MAS * sine
 
 
-@numba.njit(cache=True, nogil=True, fastmath=_FLAGS)
-def _sums(star1: Any, star2: Any, e1: Any, n1: Any, e2: Any, n2: Any) -> Any:
+@numba.njit(cache=True, nogil=True, fastmath=_FLAGS, inline="always")
+def _sums(dense1: Any, i: int, dense2: Any, j: int, e1: Any, n1: Any, e2: Any, n2: Any) -> Any:
     """Sum and sum of squares of the changes of a separation, and in how many visits both stars are."""
-    total, squares, count = np.float32(0.0), np.float32(0.0), np.float32(0.0)
-    for v in range(star1.shape[1]):
-        change = e1 * star1[0, v] + n1 * star1[1, v] + e2 * star2[0, v] + n2 * star2[1, v]
-        both = change == change
-        change = change if both else np.float32(0.0)
+    zero, one = np.float32(0.0), np.float32(1.0)
+    total, squares, count = zero, zero, zero
+    for v in range(dense1.shape[2]):
+        change = e1 * dense1[i, 0, v] + n1 * dense1[i, 1, v] + e2 * dense2[j, 0, v] + n2 * dense2[j, 1, v]
+        both = zero if np.isnan(change) else one
+        change = zero if np.isnan(change) else change
         total += change
         squares += change * change
-        count += np.float32(1.0) if both else np.float32(0.0)
+        count += both
     return total, squares, count
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, fastmath=_FLAGS)
 def separation_rms(
     index1: Any, index2: Any, trig1: Any, trig2: Any, dense1: Any, dense2: Any, largest1: Any, largest2: Any,
     out: Any,
@@ -99,14 +104,14 @@ def separation_rms(
     """
     buffer = np.empty(dense1.shape[2], np.float32)
     for p in range(len(index1)):
-        i, j = index1[p], index2[p]
-        e1, n1, e2, n2, angle = _directions(trig1[i], trig2[j])
-        if _is_large(largest1[i], largest2[j], angle):
-            _full(trig1[i], trig2[j], dense1[i], dense2[j], angle, buffer)
+        i, j = np.uint32(index1[p]), np.uint32(index2[p])  # unsigned: no test for negative indices in the loop
+        e1, n1, e2, n2, sine, cosine = _directions(trig1, i, trig2, j)
+        if _is_large(largest1[i], largest2[j], sine):
+            _full(trig1[i], trig2[j], dense1[i], dense2[j], np.arctan2(sine, cosine), buffer)
             out[p] = _std(buffer)
             continue
         total, squares, count = _sums(
-            dense1[i], dense2[j], np.float32(-e1), np.float32(-n1), np.float32(-e2), np.float32(-n2)
+            dense1, i, dense2, j, np.float32(-e1), np.float32(-n1), np.float32(-e2), np.float32(-n2)
         )
         if count < 2:
             out[p] = np.nan
@@ -130,6 +135,20 @@ def _std(values: Any) -> Any:
         if not np.isnan(value):
             squares += (value - mean) ** 2
     return np.sqrt(squares / (n - 1))
+
+
+@numba.njit(cache=True, nogil=True)
+def _median(values: Any, n: int) -> Any:
+    """Median of the first n values, which are put in order where they are few."""
+    if n > _MOST_SORTED:
+        return np.median(values[:n])
+    for k in range(1, n):
+        value, place = values[k], k
+        while place > 0 and values[place - 1] > value:
+            values[place] = values[place - 1]
+            place -= 1
+        values[place] = value
+    return np.float32(0.5) * (values[(n - 1) // 2] + values[n // 2])
 
 
 @numba.njit(cache=True, nogil=True)
@@ -159,10 +178,10 @@ def separation_deviations(
     buffer, work = np.empty(n_visits, np.float32), np.empty(n_visits, np.float32)
     used = 0
     for p in range(len(index1)):
-        i, j = index1[p], index2[p]
-        e1, n1, e2, n2, angle = _directions(trig1[i], trig2[j])
-        if _is_large(largest1[i], largest2[j], angle):
-            _full(trig1[i], trig2[j], dense1[i], dense2[j], angle, buffer)
+        i, j = np.uint32(index1[p]), np.uint32(index2[p])  # unsigned: no test for negative indices in the loop
+        e1, n1, e2, n2, sine, cosine = _directions(trig1, i, trig2, j)
+        if _is_large(largest1[i], largest2[j], sine):
+            _full(trig1[i], trig2[j], dense1[i], dense2[j], np.arctan2(sine, cosine), buffer)
         else:
             a, b, c, d = np.float32(-e1), np.float32(-n1), np.float32(-e2), np.float32(-n2)
             for v in range(n_visits):
@@ -178,7 +197,7 @@ def separation_deviations(
         if n < least_visits:
             continue
         used += 1
-        centre = np.mean(work[:n]) if use_mean else np.median(work[:n])
+        centre = np.mean(work[:n]) if use_mean else _median(work, n)
         for v in range(n):
             out[p, v] = abs(work[v] - centre)
     return used

@@ -54,12 +54,14 @@ def pair_blocks(
     vectors2 = vectors1 if same else second.vectors()
     sky1 = np.radians(np.stack([first.ra_deg, first.dec_deg], axis=1))
     ra2 = np.radians(second.ra_deg)
-    zone_start, reach = second.zone_start, np.radians([inner_deg, outer_deg])
+    zone_start, (inner, outer) = second.zone_start, np.radians([inner_deg, outer_deg])
+    reach = np.array([inner, outer, np.sinc(inner / np.pi)])
+    edges = np.maximum(np.cos(np.radians(ZONE_DEG * np.arange(len(zone_start)) - 90.0)), 0.0)
     out = np.empty((2, block + len(second)), np.int32)
     row = 0
     while row < len(first):
         row, n = _find(
-            row, sky1, vectors1, ra2, vectors2, zone_start, np.radians(ZONE_DEG), reach, same, block, out
+            row, sky1, vectors1, ra2, vectors2, zone_start, np.radians(ZONE_DEG), edges, reach, same, block, out
         )
         if n:
             yield out[0, :n].copy(), out[1, :n].copy()
@@ -77,40 +79,45 @@ def _lower(values: Any, first: int, last: int, bound: float) -> int:
     return first
 
 
-@numba.njit(cache=True, nogil=True)
-def _window(dec: float, low: float, height: float, inner: float, outer: float) -> Any:
-    """Least and largest difference in right ascension of a pair with one star in a zone; -1 where there is none."""
+@numba.njit(cache=True, nogil=True, inline="always")
+def _window(dec: float, cos_dec: float, low: float, height: float, low_cos: float, high_cos: float, reach: Any) -> Any:
+    """Bound the difference in right ascension of a pair with one star in a zone; -1 where there is none.
+
+    From haversine's formula with bounds instead of sines: sin^2 a - sin^2 b <= a^2 - b^2 for a >= b, and not less than that
+    times sin(2a) / 2a; x <= arcsin x <= x + (pi / 2 - 1) x^3.
+    """
+    inner, outer, shrunk = 0.5 * reach[0], 0.5 * reach[1], reach[2]
     high = low + height
-    nearest = max(0.0, low - dec, dec - high)
+    nearest = 0.5 * max(0.0, low - dec, dec - high)
     if nearest > outer:
         return -1.0, -1.0
-    furthest = max(abs(low - dec), abs(high - dec))
-    cos_low, cos_high, cos_dec = max(np.cos(low), 0.0), max(np.cos(high), 0.0), max(np.cos(dec), 0.0)
+    furthest = 0.5 * max(abs(low - dec), abs(high - dec))
     most = np.pi
-    shrink = cos_dec * min(cos_low, cos_high)
-    room = np.sin(0.5 * outer) ** 2 - np.sin(0.5 * nearest) ** 2
+    room, shrink = outer * outer - nearest * nearest, cos_dec * min(low_cos, high_cos)
     if room < shrink:
-        most = 2.0 * np.arcsin(np.sqrt(max(room, 0.0) / shrink))
+        sine = np.sqrt(room / shrink)
+        most = min(2.0 * (sine + 0.5708 * sine * sine * sine), np.pi)
     least = 0.0
-    room = np.sin(0.5 * inner) ** 2 - np.sin(0.5 * furthest) ** 2
+    room = (inner * inner - furthest * furthest) * shrunk
     if room > 0.0:
-        stretch = cos_dec * (1.0 if low <= 0.0 <= high else max(cos_low, cos_high))
+        stretch = cos_dec * (1.0 if low <= 0.0 <= high else max(low_cos, high_cos))
         if room > stretch * (1.0 + 1e-12):
             return -1.0, -1.0
-        least = 2.0 * np.arcsin(np.sqrt(min(room / stretch, 1.0)))
-    return max(least - _MARGIN, -_MARGIN), most + _MARGIN
+        least = 2.0 * np.sqrt(min(room / stretch, 1.0))
+    return least - _MARGIN, most + _MARGIN
 
 
 @numba.njit(cache=True, nogil=True)
 def _find(
-    row: int, sky1: Any, vectors1: Any, ra2: Any, vectors2: Any, zone_start: Any, height: float, reach: Any,
-    same: bool, block: int, out: Any,
+    row: int, sky1: Any, vectors1: Any, ra2: Any, vectors2: Any, zone_start: Any, height: float, edges: Any,
+    reach: Any, same: bool, block: int, out: Any,
 ) -> Any:  # fmt: skip
     n, turn = 0, 2.0 * np.pi
     least, most = (2.0 * np.sin(0.5 * reach[0])) ** 2, (2.0 * np.sin(0.5 * reach[1])) ** 2
     n_zones = len(zone_start) - 1
     while row < len(sky1) and n < max(block, 1):
         ra, dec = sky1[row, 0], sky1[row, 1]
+        cos_dec = max(np.cos(dec), 0.0)
         x, y, z = vectors1[row, 0], vectors1[row, 1], vectors1[row, 2]
         lowest = max(int((dec + 0.5 * np.pi - reach[1]) / height) - 1, 0)
         highest = min(int((dec + 0.5 * np.pi + reach[1]) / height) + 1, n_zones - 1)
@@ -118,7 +125,9 @@ def _find(
             begin, end = zone_start[zone], zone_start[zone + 1]
             if begin == end:
                 continue
-            near, far = _window(dec, zone * height - 0.5 * np.pi, height, reach[0], reach[1])
+            near, far = _window(
+                dec, cos_dec, zone * height - 0.5 * np.pi, height, edges[zone], edges[zone + 1], reach
+            )
             if far < 0.0:
                 continue
             for side in range(1 if same else 2):

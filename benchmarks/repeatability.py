@@ -1,0 +1,114 @@
+"""AM over all pairs of 20 000 objects in 30 visits: against the bandwidth of reading memory, and a plain numpy loop.
+
+The limit is the time to read the displacements of both stars of each pair once for each visit, at the bandwidth that a sum
+over a large array reaches in the same run.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+import numba
+import numpy as np
+
+from benchmarks.common import best_seconds
+from lsst_commtools.qa.projection import tangent_to_sky
+from lsst_commtools.qa.repeatability.objects import ObjectSet, make_objects
+from lsst_commtools.qa.repeatability.separations import SeparationSums
+
+_FIELD_ARCMIN = 93.0
+_LOOP_PAIRS = 2000
+_VISITS = 30
+
+
+@numba.njit(fastmath=True)
+def _sum(values: Any) -> Any:
+    total = np.float32(0.0)
+    for k in range(len(values)):
+        total += values[k]
+    return total
+
+
+def bandwidth_bytes_s() -> float:
+    values = np.ones(1 << 27, np.float32)
+    return values.nbytes / best_seconds(lambda: _sum(values))
+
+
+def simulate(n_objects: int, field_arcmin: float, seed: int = 1) -> ObjectSet:
+    rng = np.random.default_rng(seed)
+    half = 30.0 * field_arcmin
+    xi, eta = rng.uniform(-half, half, (2, n_objects))
+    star, visit = np.nonzero(rng.random((n_objects, _VISITS)) < 0.8)
+    noise = rng.normal(0.0, 0.010, (2, len(star)))
+    ra, dec = tangent_to_sky(xi[star] + noise[0], eta[star] + noise[1], (0.0, -30.0))
+    return make_objects(star, visit, ra, dec)
+
+
+def plain_loop(objects: ObjectSet, d_arcmin: float, most: int) -> tuple[float, float]:
+    """Seconds for one pair, and the median: haversines of all visits, one pair after the other."""
+    dense = objects.dense(np.unique(objects.visit))[:, :, :_VISITS].astype(float) / 3.6e6
+    dec = np.radians(objects.dec_deg[:, None] + dense[:, 1])
+    ra = np.radians(objects.ra_deg[:, None] + dense[:, 0] / np.cos(np.radians(objects.dec_deg))[:, None])
+    cos_dec, found = np.cos(dec), []
+    start = time.perf_counter()
+    for i in range(len(objects)):
+        near = np.abs(objects.dec_deg[i + 1 :] - objects.dec_deg[i]) < (d_arcmin + 1) / 60
+        for j in i + 1 + np.flatnonzero(near):
+            sine = np.sin((dec[j] - dec[i]) / 2) ** 2 + cos_dec[i] * cos_dec[j] * np.sin((ra[j] - ra[i]) / 2) ** 2
+            separation = 2 * np.arcsin(np.sqrt(sine)) * 180 / np.pi * 3.6e6
+            seen = separation[np.isfinite(separation)]
+            if len(seen) > 1 and abs(seen[0] / 6e4 - d_arcmin) <= 1:
+                found.append(seen.std(ddof=1))
+        if len(found) >= most:
+            break
+    return (time.perf_counter() - start) / len(found), float(np.median(found))
+
+
+def one(objects: ObjectSet, d_arcmin: float, bandwidth: float) -> bool:
+    def run(*, deviations: bool) -> SeparationSums:
+        sums = SeparationSums(d_arcmin, 20.0)
+        sums.add(objects, objects, deviations=deviations)
+        return sums
+
+    sums = run(deviations=False)
+    ours = best_seconds(lambda: run(deviations=False), 3)
+    both = best_seconds(lambda: run(deviations=True), 1)
+    limit = sums.n_pairs * 2 * 2 * 4 * _VISITS / bandwidth
+    loop, loop_median = plain_loop(objects, d_arcmin, _LOOP_PAIRS)
+    verdict = "ok" if ours <= 3 * limit else "ABOVE"
+    print(
+        f"AM at {d_arcmin:g} arcmin, {len(objects)} objects x {_VISITS} visits, {sums.n_pairs} pairs: {ours * 1e3:.0f} ms, "
+        f"{ours / limit:.2f} times the limit of {limit * 1e3:.0f} ms at {bandwidth / 1e9:.1f} GB/s, at most 3  {verdict}; "
+        f"with AF and AD {both * 1e3:.0f} ms; plain loop {loop * sums.n_pairs:.0f} s "
+        f"({loop * sums.n_pairs / ours:.0f}x; from {_LOOP_PAIRS} pairs, median {loop_median:.2f}, "
+        f"ours {sums.rms_mas.quantile(0.5):.3f} mas)",
+        flush=True,
+    )
+    return ours <= 3 * limit
+
+
+def scaling() -> None:
+    """Time against objects at a constant density: the exponent is 1 if nothing is quadratic."""
+    sizes, seconds = [2_500, 5_000, 10_000, 20_000, 40_000], []
+    for n in sizes:
+        objects = simulate(n, _FIELD_ARCMIN * (n / 20_000) ** 0.5)
+        start = time.perf_counter()
+        SeparationSums(5.0, 20.0).add(objects, objects)
+        seconds.append(time.perf_counter() - start)
+    exponent = np.polyfit(np.log(sizes), np.log(seconds), 1)[0]
+    times = ", ".join(f"{n}: {s * 1e3:.0f} ms" for n, s in zip(sizes, seconds, strict=True))
+    print(f"AM1, AF1, AD1 against objects at one density: exponent {exponent:.2f} ({times})", flush=True)
+
+
+def main() -> int:
+    bandwidth = bandwidth_bytes_s()
+    objects = simulate(20_000, _FIELD_ARCMIN)
+    good = [one(objects, d, bandwidth) for d in (5.0, 20.0)]
+    scaling()
+    return 0 if all(good) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
