@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lsst_commtools.cli.output import Context
+from lsst_commtools.cli.qa_ellipticity import read_stars
 from lsst_commtools.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -34,21 +35,12 @@ def command(
     Exit code 1 if a metric got worse or nothing could be compared.
     """
     from lsst_commtools.qa.columns import read_column_map
-    from lsst_commtools.qa.comparison import Change, compare_figures
+    from lsst_commtools.qa.comparison import Change, compare_figures, figures_of_survey
 
     column_map = read_column_map(columns) if columns else None
-    if repository is not None:
-        from lsst_commtools.qa.butler import figures_of_collection
-
-        first, second = (
-            figures_of_collection(repository, side, dataset_type=dataset, column_map=column_map)
-            for side in (a, b)
-        )
-    else:
-        from lsst_commtools.qa.comparison import figures_of_survey
-        from lsst_commtools.qa.survey import read_survey
-
-        first, second = (figures_of_survey(read_survey([Path(side)], column_map)) for side in (a, b))
+    first, second = (
+        figures_of_survey(read_stars([side], repository, dataset, column_map)) for side in (a, b)
+    )
     common = _in_common(first, second)
     found = compare_figures(first, second)
     document = {"n_pairs": common, "comparisons": [c.to_dict() for c in found]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,15 +11,19 @@ import click
 from lsst_commtools.cli.output import Context, safe_text
 
 if TYPE_CHECKING:
+    from lsst_commtools.qa.columns import ColumnMap
     from lsst_commtools.qa.psf_metrics import EllipticityMetrics
+    from lsst_commtools.qa.survey import SurveyStars
 
-__all__ = ["command"]
+__all__ = ["command", "read_stars"]
 
 _MOST_PROBLEMS = 12
 
 
 @click.command("ellipticity")
-@click.argument("stars", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.argument("stars", nargs=-1, required=True)
+@click.option("--repository", help="Butler repository, of which STARS are collections.")
+@click.option("--dataset", default="star_table", show_default=True, help="Dataset type of the star tables.")
 @click.option(
     "--columns", type=click.Path(path_type=Path), help="YAML that maps our names to the tables' columns."
 )
@@ -30,7 +35,13 @@ _MOST_PROBLEMS = 12
 )
 @click.pass_obj
 def command(
-    context: Context, stars: tuple[Path, ...], columns: Path | None, band: str | None, bin_slop: float | None
+    context: Context,
+    stars: tuple[str, ...],
+    repository: str | None,
+    dataset: str,
+    columns: Path | None,
+    band: str | None,
+    bin_slop: float | None,
 ) -> int:
     """Measure TE1 to TE4, rho 1 to 5, SE1, SE2 and EF1 from STARS: tables of one or more visits, or folders of parquet.
 
@@ -41,14 +52,46 @@ def command(
     from lsst_commtools.qa.columns import read_column_map
     from lsst_commtools.qa.frames import EFFECTIVE_WAVELENGTHS_NM
     from lsst_commtools.qa.psf_metrics import measure_ellipticity
-    from lsst_commtools.qa.survey import read_survey
 
-    survey = read_survey(stars, read_column_map(columns) if columns else None)
+    survey = read_stars(stars, repository, dataset, read_column_map(columns) if columns else None)
     metrics = measure_ellipticity(
         survey, bin_slop=bin_slop, wavelength_nm=EFFECTIVE_WAVELENGTHS_NM[band] if band else None
     )
     context.emit(metrics.document(), _text(metrics))
     return 1 if metrics.problems else 0
+
+
+def read_stars(
+    names: Sequence[str], repository: str | None, dataset: str, column_map: ColumnMap | None
+) -> SurveyStars:
+    """Read star tables: files and folders, or collections of a repository.
+
+    Parameters
+    ----------
+    names
+        Files, folders, or collections.
+    repository
+        Butler repository, if they are collections.
+    dataset
+        Dataset type of the star tables there.
+    column_map
+        Where our quantities are.
+
+    Returns
+    -------
+    SurveyStars
+        All rows.
+    """
+    from lsst_commtools.qa.survey import SurveyStars, join_tables, read_survey
+
+    if repository is None:
+        return read_survey([Path(name) for name in names], column_map)
+    from lsst_commtools.qa.butler import survey_of_collection
+
+    read = [
+        survey_of_collection(repository, name, dataset_type=dataset, column_map=column_map) for name in names
+    ]
+    return SurveyStars(join_tables([stars.table for stars in read]))
 
 
 def _number(value: float | None) -> str:

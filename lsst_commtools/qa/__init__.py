@@ -15,7 +15,7 @@ _HOMES = {
     "measure_higher_moments": "higher_moments",
     "shapes_of_moments": "shape_kernel",
     "SurveyStars": "survey",
-    "figures_of_collection": "butler",
+    "survey_of_collection": "butler",
     "read_visit_summary": "butler",
     "rho_statistics": "correlations",
     "read_survey": "survey",

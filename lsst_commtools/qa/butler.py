@@ -14,7 +14,9 @@ from lsst_commtools.qa.tables import StarTable, make_star_table
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["figures_of_collection", "read_visit", "read_visit_summary"]
+    from lsst_commtools.qa.survey import SurveyStars
+
+__all__ = ["own_summary_names", "read_visit", "read_visit_summary", "survey_of_collection"]
 
 
 def read_visit(
@@ -63,10 +65,10 @@ def read_visit(
     return make_star_table(raw, column_map, name=f"{dataset_type} of visit {visit}")
 
 
-def figures_of_collection(
+def survey_of_collection(
     repository: str, collection: str, *, dataset_type: str = "star_table", column_map: ColumnMap | None = None
-) -> pd.DataFrame:
-    """Measure the figures of each detector of all visits of a collection, for `qa.compare_figures`.
+) -> SurveyStars:
+    """Read the star tables of all visits of a collection, for `qa.measure_ellipticity` and `qa.figures_of_survey`.
 
     Parameters
     ----------
@@ -75,43 +77,39 @@ def figures_of_collection(
     collection
         Collection.
     dataset_type, column_map
-        As for `read_visit`.
+        As for `read_visit`: ``star_table`` of this package, ``single_visit_star`` or ``sourceTable_visit`` of LSST's.
 
     Returns
     -------
-    pandas.DataFrame
-        One row for each, indexed by ``visit`` and ``detector``.
+    SurveyStars
+        All rows, with ``visit``.
 
     Raises
     ------
     NotFoundError
         If the repository or collection is not there, or has no tables.
     """
-    import pandas as pd
-    from lsst.daf.butler import Butler, MissingCollectionError
+    from lsst.daf.butler import Butler, MissingCollectionError, MissingDatasetTypeError
 
-    from lsst_commtools.qa.comparison import figures_of_survey
-    from lsst_commtools.qa.survey import SurveyStars
+    from lsst_commtools.qa.survey import SurveyStars, join_tables
 
+    tables = []
     try:
         with Butler.from_config(repository, collections=[collection], writeable=False) as butler:
             found = butler.query_datasets(dataset_type, explain=False, limit=None)
-            visits = sorted({int(reference.dataId["visit"]) for reference in found})
-            instruments = {str(reference.dataId["instrument"]) for reference in found}
-            tables = [
-                (visit, read_visit(butler, visit, dataset_type=dataset_type, column_map=column_map,
-                                   instrument=min(instruments)))
-                for visit in visits
-            ]  # fmt: skip
+            data_ids = sorted({(str(r.dataId["instrument"]), int(r.dataId["visit"])) for r in found})
+            for instrument, visit in data_ids:
+                table = read_visit(
+                    butler, visit, dataset_type=dataset_type, column_map=column_map, instrument=instrument
+                )
+                tables.append(table.with_columns(visit=np.full(len(table), visit)))
     except (FileNotFoundError, MissingCollectionError) as error:
         raise NotFoundError(f"There is no collection {collection} in {repository}.") from error
+    except MissingDatasetTypeError as error:
+        raise NotFoundError(f"The repository {repository} has no dataset type {dataset_type}.") from error
     if not tables:
         raise NotFoundError(f"The collection {collection} has no {dataset_type}.")
-    numbered = [
-        table if "visit" in table else table.with_columns(visit=np.full(len(table), visit))
-        for visit, table in tables
-    ]
-    return pd.concat([figures_of_survey(SurveyStars(table)) for table in numbered])
+    return SurveyStars(join_tables([table for table in tables if len(table)] or tables))
 
 
 _SUMMARY_FIGURES = {

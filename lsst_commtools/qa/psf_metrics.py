@@ -6,7 +6,7 @@ has none; TE3 and TE4 are what at most TEF % of the visits exceed (LPM-17; the p
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ __all__ = ["EllipticityMetrics", "measure_ellipticity"]
 _PARTS = ("E1", "E2", "EX")
 _RHO = ("rho1", "rho2", "rho3", "rho4", "rho5")
 _LEAST_VISITS = 2
+_CERTAIN_SIGMA = 3.0
 _MEDIAN_ERROR = (
     1.2533141373155003  # sqrt(pi / 2): error of a median over that of a mean, for a normal distribution
 )
@@ -183,7 +184,7 @@ def _survey_metric(name: str, means: Sequence[PairMeans], which: int, reason: st
     for part, (values, _) in _parts(means).items():
         document[part] = float(np.median(values))
         errors[part] = float(_MEDIAN_ERROR * values.std(ddof=1) / np.sqrt(len(values)))
-        statuses[part] = limit.judge(document[part])
+        statuses[part] = _unless_noise(limit.judge(document[part]), document[part], errors[part], limit)
     return _judged({**document, "errors": errors, **about}, statuses, limit)
 
 
@@ -210,6 +211,7 @@ def _image_metric(name: str, means: Sequence[PairMeans], which: int, reason: str
             statuses[part] = Status.GOOD
         else:
             statuses[part] = Status.WARNING if above[limit.minimum] <= fraction.minimum else Status.BAD
+        statuses[part] = _unless_noise(statuses[part], document[part], errors[part], limit)
     extra = {"errors": errors, "percent_above_design": percent, "TEF_percent": fraction.design, **about}
     return _judged({**document, **extra}, statuses, limit)
 
@@ -222,13 +224,28 @@ def _judged(document: dict[str, Any], statuses: Mapping[str, Status], limit: Lim
     status = worst(statuses.values())
     document["statuses"] = {part: str(s) for part, s in statuses.items()}
     document["status"] = str(status)
-    if status is not Status.GOOD:
-        bound = limit.design if status is Status.WARNING else limit.minimum
-        over = ", ".join(
-            f"{part} {document[part]:.3g}" for part, s in statuses.items() if s is not Status.GOOD
+    over = {part: s for part, s in statuses.items() if s in (Status.BAD, Status.WARNING)}
+    noise = [part for part, s in statuses.items() if s is Status.UNKNOWN]
+    reasons = []
+    if over:
+        bound = limit.minimum if Status.BAD in over.values() else limit.design
+        reasons.append(f"{_listed(document, over)} beyond {bound:.3g} ({limit.source})")
+    if noise:
+        reasons.append(
+            f"{_listed(document, noise)} is noise: more stars are needed to judge by {limit.minimum:.3g}"
         )
-        document["reason"] = f"{over} beyond {bound:.3g} ({limit.source})"
+    if reasons:
+        document["reason"] = "; ".join(reasons)
     return document
+
+
+def _listed(document: Mapping[str, Any], parts: Iterable[str]) -> str:
+    return ", ".join(f"{part} {document[part]:.3g} +- {document['errors'][part]:.1g}" for part in parts)
+
+
+def _unless_noise(status: Status, value: float, error: float, limit: Limit) -> Status:
+    """Give no verdict on what does not differ from 0, if that says nothing about the limit either."""
+    return Status.UNKNOWN if error > limit.minimum and abs(value) < _CERTAIN_SIGMA * error else status
 
 
 def _ellipticity_metrics(visits: Sequence[VisitShapes], reason: str) -> dict[str, dict[str, Any]]:

@@ -58,7 +58,9 @@ class VisitShapes:
     rows
         Their rows in the survey's table.
     fwhm
-        Of HSM moments, in the root of the table's unit of size.
+        Of HSM moments, shape (n,).
+    size_unit
+        Of the moments, of which ``fwhm`` has the root: ``arcsec2``, or ``pixel2`` where nothing tells the scale.
     frame
         Axes of the ellipticities.
     detector_e1, detector_e2
@@ -71,6 +73,7 @@ class VisitShapes:
     shapes: StarShapes
     rows: NDArray[np.int64]
     fwhm: NDArray[np.float64]
+    size_unit: str
     frame: str
     detector_e1: NDArray[np.float64]
     detector_e2: NDArray[np.float64]
@@ -276,7 +279,7 @@ def _visit(number: int, table: StarTable, rows: NDArray[np.int64]) -> VisitShape
     centre = mean_direction(ra, dec)
     xi, eta = sky_to_tangent(ra, dec, centre)
     given = [table[name][rows] for name in _MOMENTS]
-    turned, frame, problems = _turn(table, rows, given, xi, eta)
+    turned, frame, size_unit, problems = _turn(table, rows, given, xi, eta)
     e1, e2, t, fwhm = shapes_of_moments(*turned[:3])
     model_e1, model_e2 = ellipticity(*turned[3:])
     g1, g2 = shear_from_ellipticity(e1, e2)
@@ -285,7 +288,9 @@ def _visit(number: int, table: StarTable, rows: NDArray[np.int64]) -> VisitShape
     shapes = StarShapes(
         ra, dec, e1, e2, e1 - model_e1, e2 - model_e2, g1, g2, g1 - model_g1, g2 - model_g2, (t - t_psf) / t
     )
-    return VisitShapes(number, shapes, rows, fwhm, frame, *ellipticity(*given[:3]), tuple(problems))
+    return VisitShapes(
+        number, shapes, rows, fwhm, size_unit, frame, *ellipticity(*given[:3]), tuple(problems)
+    )
 
 
 def _turn(
@@ -294,30 +299,32 @@ def _turn(
     given: list[NDArray[np.float64]],
     xi: NDArray[np.float64],
     eta: NDArray[np.float64],
-) -> tuple[list[NDArray[np.float64]], str, list[str]]:
-    """Turn moments from the axes of each detector to those of the sky."""
+) -> tuple[list[NDArray[np.float64]], str, str, list[str]]:
+    """Turn moments from the axes of each detector to those of the sky, and scale pixels to arcsec."""
+    unit = table.size_unit
     if not table.has("x", "y"):
-        return given, _FRAME_GIVEN, ["without x and y the ellipticities stay in the axes they were given in"]
+        why = "without x and y the ellipticities stay in the axes they were given in"
+        return given, _FRAME_GIVEN, unit, [why]
     detectors = table["detector"][rows] if "detector" in table else np.zeros(rows.size)
-    turned, problems, done = [np.array(m) for m in given], [], 0
     numbers = np.unique(np.where(np.isfinite(detectors), detectors, -1))
-    lost = []
-    for detector in numbers:
-        mine = detectors == detector
-        axes = axes_of_detector(table["x"][rows][mine], table["y"][rows][mine], xi[mine], eta[mine])
-        if axes is None:
-            lost.append(f"{detector:g}")
+    x, y = table["x"][rows], table["y"][rows]
+    masks = {float(d): detectors == d for d in numbers}
+    axes = {d: axes_of_detector(x[mine], y[mine], xi[mine], eta[mine]) for d, mine in masks.items()}
+    lost = [f"{d:g}" for d, found in axes.items() if found is None]
+    # Sizes of one visit must have one unit.
+    scale = unit == "pixel2" and not lost
+    turned = [np.array(m) for m in given]
+    for d, found in axes.items():
+        if found is None:
             continue
-        done += 1
+        mine = masks[d]
         for k in (0, 3):
             xx, yy, xy = (m[mine] for m in given[k : k + 3])
-            moments = rotate_moments(xx, yy, xy, axes)
+            moments = rotate_moments(xx, yy, xy, found, scale=scale)
             for target, values in zip(turned[k : k + 3], moments, strict=True):
                 target[mine] = values
-    if lost:
-        named = ", ".join(lost[:8]) + (f" and {len(lost) - 8} more" if len(lost) > 8 else "")
-        problems.append(
-            f"x, y do not tell how detector {named} lies on the sky; its ellipticities are not turned"
-        )
-    frame = _FRAME_GIVEN if not done else (_FRAME_MIXED if lost else _FRAME_SKY)
-    return turned, frame, problems
+    if not lost:
+        return turned, _FRAME_SKY, "arcsec2", []
+    named = ", ".join(lost[:8]) + (f" and {len(lost) - 8} more" if len(lost) > 8 else "")
+    why = f"x, y do not tell how detector {named} lies on the sky; its ellipticities are not turned"
+    return turned, _FRAME_MIXED if len(lost) < len(axes) else _FRAME_GIVEN, unit, [why]

@@ -85,7 +85,7 @@ def measure_visit_psf(
     shapes = stars.shapes
     figures: dict[str, float] = {}
     reasons: dict[str, str] = {}
-    if table.size_unit == "arcsec2":
+    if stars.size_unit == "arcsec2":
         figures["fwhm_arcsec"], figures["fwhm_mad_arcsec"] = median(stars.fwhm), mad(stars.fwhm)
     else:
         figures["fwhm_pixel"], reasons["fwhm_arcsec"] = median(stars.fwhm), "the moments are in pixels"

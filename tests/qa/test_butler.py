@@ -8,7 +8,7 @@ from astropy.table import Table
 
 from lsst_commtools import qa
 from lsst_commtools.errors import NotFoundError, TableError
-from lsst_commtools.qa.butler import read_visit
+from lsst_commtools.qa.butler import read_visit, read_visit_summary, survey_of_collection
 from lsst_commtools.qa.readers import raw_table
 
 
@@ -50,6 +50,32 @@ def test_a_visit_of_a_real_butler_is_one_table(repository):
     assert sorted(table["detector"]) == [0, 0, 0, 2, 2, 2, 2]
     with pytest.raises(NotFoundError, match="no star_table of visit 8"):
         read_visit(repository, 8, instrument="CC")
+
+
+def test_a_collection_is_a_survey(repository, tmp_path):
+    stars = survey_of_collection(str(tmp_path / "repo"), "run")
+    assert list(stars.table["visit"]) == [7.0] * 7
+    with pytest.raises(NotFoundError, match="no collection nothing"):
+        survey_of_collection(str(tmp_path / "repo"), "nothing")
+    with pytest.raises(NotFoundError, match="sourceTable_visit"):
+        survey_of_collection(str(tmp_path / "repo"), "run", dataset_type="sourceTable_visit")
+    with pytest.raises(NotFoundError):
+        survey_of_collection(str(tmp_path / "no_repo"), "run")
+
+
+def test_the_pipelines_own_summary_stands_under_our_names(repository):
+    from lsst.daf.butler import DatasetType
+
+    name = "preliminary_visit_summary"
+    kind = DatasetType(name, ("instrument", "visit"), "ArrowTable", universe=repository.dimensions)
+    repository.registry.registerDatasetType(kind)
+    summary = pa.table({"detector": [0, 2], "psfSigma": [2.0, np.nan], "pixelScale": [0.2, 0.2]})
+    repository.put(summary, kind, instrument="CC", visit=7)
+    table = read_visit_summary(repository, 7, instrument="CC")
+    assert table.loc[0, "fwhm_arcsec"] == pytest.approx(0.4 * 2.35482, rel=1e-5)
+    assert np.isnan(table.loc[2, "fwhm_arcsec"])
+    with pytest.raises(NotFoundError, match="no preliminary_visit_summary of visit 8"):
+        read_visit_summary(repository, 8, instrument="CC")
 
 
 def test_tables_in_memory_of_three_kinds_are_the_same():

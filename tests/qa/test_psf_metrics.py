@@ -234,6 +234,34 @@ def test_te3_lets_some_visits_exceed(make_visit, survey):
     assert metrics["TE3"]["status"] == "bad"
 
 
+def test_noise_above_the_limit_is_no_verdict(make_visit, survey):
+    rng = np.random.default_rng(1)
+    visits = [make_visit(lambda x, _: rng.normal(0, 0.02, x.size) + 0j, constant(0.0), n=150, visit=v, seed=v)
+              for v in (1, 2, 3)]  # fmt: skip
+    metrics = measure_ellipticity(survey(*visits)).metrics
+    assert metrics["TE4"]["statuses"]["E1"] == "unknown"
+    assert "more stars are needed" in metrics["TE4"]["reason"]
+    assert metrics["TE4"]["E1"] is not None
+
+
+def test_moments_in_pixels_become_arcsec_by_the_positions(make_visit, survey):
+    visit = make_visit(constant(0.053), constant(0.05), n=300)
+    names = {
+        "ixx_psf": "ixxPSF",
+        "iyy_psf": "iyyPSF",
+        "ixy_psf": "ixyPSF",
+        "ra": "coord_ra",
+        "dec": "coord_dec",
+    }
+    pixels = visit.rename(columns=names)
+    for name in ("ixx", "iyy", "ixy", "ixxPSF", "iyyPSF", "ixyPSF"):
+        pixels[name] /= 0.2**2
+    for table in (visit, pixels):
+        metrics = measure_ellipticity(survey(table))
+        assert metrics.visits[0].figures["fwhm_arcsec"] == pytest.approx(2.35482 * np.sqrt(0.2), rel=1e-3)
+        assert metrics.metrics["TE3"]["E1"] == pytest.approx(9e-6, rel=1e-2)
+
+
 def test_reserved_stars_are_preferred(make_visit, survey):
     visit = make_visit(constant(0.05), constant(0.05))
     visit.loc[:200, "reserved"] = True
