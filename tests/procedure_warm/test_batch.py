@@ -130,3 +130,18 @@ def test_a_batch_keeps_its_order(write, tmp_path):
     results = run_batch(notebooks, workers=3, preload=PRELOAD)
     assert [result.results["m"] for result in results] == list(range(8))
     assert json.loads((tmp_path / "7.ipynb").read_text())["nbformat"] == 4
+
+
+def test_threads_pools_and_exit_handlers_end_as_in_any_process(write, tmp_path):
+    path = write(
+        """
+        import atexit, threading, time
+        from concurrent.futures import ThreadPoolExecutor
+        """.replace("        ", ""),
+        "def leave(name):\n    open(name, 'w').close()",
+        "atexit.register(leave, 'atexit')",
+        "threading.Thread(target=lambda: (time.sleep(0.3), leave('thread'))).start()",
+        "pool = ThreadPoolExecutor(1)\npool.submit(leave, 'pool').result()",
+    )
+    assert run(path, tmp_path)[0].status == "done"
+    assert {"atexit", "thread", "pool"} <= {entry.name for entry in tmp_path.iterdir()}

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lsst_commtools.procedure.warm.child import Job, become_own, run_job
+from lsst_commtools.procedure.warm.child import Job, become_own, leave, run_job
 from lsst_commtools.procedure.warm.state import CodeTimes, Generators, find_faults, preload
 from lsst_commtools.procedure.warm.wire import PeerGoneError, peer, receive, send
 
@@ -285,4 +285,11 @@ def main() -> None:
     gc.freeze()
     forked = Zygote(listener, address, CodeTimes(begun_ns), float(order["idle_s"])).serve()
     if forked is not None:
-        sys.exit(run_job(*forked))
+        status = 1
+        try:
+            status = run_job(*forked)
+        except SystemExit as error:
+            status = error.code if isinstance(error.code, int) else int(error.code is not None)
+        except BaseException:  # noqa: BLE001 - told on standard error, as Python would
+            traceback.print_exc()
+        leave(status)
