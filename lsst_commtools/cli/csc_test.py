@@ -63,13 +63,14 @@ def restore(context: Context, name: str, *, announced_by: str, taken_over_by: st
 
     name = str(CscName.parse(name))
     closed = _close_runs(context, name, taken_over_by)
-    who = taken_over_by or (getpass.getuser() if closed else "")
+    # A run that was closed just now and still owes something keeps its hold: that one is known to be dead, no other.
+    who = taken_over_by or (getpass.getuser() if _holder(context, name) in closed else "")
     record = _run(
         context,
         "restore_production.ipynb",
         {"csc": name, "announced_by": announced_by, "taken_over_by": who},
     )
-    if record.status == "done" and _owing(context, name):
+    if record.status == "done" and _left_by(context, name):
         _close_runs(context, name, who)
     print_run(context, record)
     return exit_code(record)
@@ -98,8 +99,8 @@ def _find(notebook: str) -> Path:
     )
 
 
-def _owing(context: Context, name: str) -> list[RunRecord]:
-    """List the runs that have ended, or whose runner is dead, and that owe something of a CSC."""
+def _left_by(context: Context, name: str) -> list[RunRecord]:
+    """List the runs that have ended or whose runner is dead, and that owe something of a CSC or hold it still."""
     from lsst_commtools.procedure import Ledger
     from lsst_commtools.procedure.closing import outstanding
     from lsst_commtools.procedure.recover import recoverable
@@ -107,23 +108,34 @@ def _owing(context: Context, name: str) -> list[RunRecord]:
     ledger = Ledger.at(context.site.procedure)
     ledger.merge_spools()
     dead, _ = recoverable(ledger, context.site)
+    holder = _holder(context, name)
     return [
         record
         for record in dead
-        if any(debt.data.get("csc") == name for debt in outstanding(ledger.events(record.run)))
+        if record.run == holder
+        or any(debt.data.get("csc") == name for debt in outstanding(ledger.events(record.run)))
     ]
 
 
-def _close_runs(context: Context, name: str, taken_over_by: str) -> bool:
+def _holder(context: Context, name: str) -> str | None:
+    """Give the run that holds a CSC."""
+    from lsst_commtools.procedure import Ledger
+    from lsst_commtools.procedure.ledger.leases import lease_of
+
+    lease = lease_of(Ledger.at(context.site.procedure), f"csc:{name}")
+    return lease.run if lease is not None else None
+
+
+def _close_runs(context: Context, name: str, taken_over_by: str) -> set[str]:
     """Run the closing cells of runs that owe something of a CSC; what they cannot do is done by the notebook."""
     from lsst_commtools.procedure import Ledger
     from lsst_commtools.procedure.recover import recover_run
 
-    found = _owing(context, name)
+    found = _left_by(context, name)
     for record in found:
         result = recover_run(
             Ledger.at(context.site.procedure), context.site, record.run, taken_over_by=taken_over_by or None
         )
         left = f"still owed: {'; '.join(result.owed)}" if result.owed else "nothing is owed any more"
         print(safe_text(f"{record.run} was closed; {left}."), file=sys.stderr)
-    return bool(found)
+    return {record.run for record in found}

@@ -100,7 +100,7 @@ def push(folder, branch, version, *, crash=False, program=True):
 def root_archive(folder):
     """Make the root of the image: busybox, git, and what they need."""
     root = folder / "root"
-    for name in ("bin", "tmp", "proc", "etc", "root", "usr/bin", "usr/lib", "lib", "lib64"):
+    for name in ("bin", "tmp", "proc", "etc", "home/saluser", "usr/bin", "usr/lib", "lib", "lib64"):
         (root / name).mkdir(parents=True, exist_ok=True)
     shutil.copy(shutil.which("busybox"), root / "bin" / "busybox")
     for tool in TOOLS:
@@ -112,7 +112,7 @@ def root_archive(folder):
         target = root / library.lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(library, target)
-    (root / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\n")
+    (root / "etc/passwd").write_text("root:x:0:0::/home/saluser:/bin/sh\n")
     (root / "etc/gitconfig").write_text("[safe]\n\tdirectory = *\n")
     archive = folder / "root.tar"
     with tarfile.open(archive, "w") as tar:

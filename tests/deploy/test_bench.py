@@ -58,7 +58,7 @@ def container(service, folder):
         network_mode="none",
         ulimits=[Ulimit(name="nofile", soft=1024, hard=1024), Ulimit(name="nproc", soft=1000, hard=1000)],
         mounts=[Mount("/origin", str(folder / "origin"), type="bind", read_only=True)],
-        environment={"HOME": "/root"},
+        environment={"HOME": "/home/saluser"},
     )
     made.pushed = commit
     yield made
@@ -138,10 +138,10 @@ def test_what_was_pushed_again_is_pulled_also_after_a_rebase(real_bench, folder)
 def test_changes_of_somebody_in_the_container_are_not_lost(real_bench, container):
     real_bench.up()
     real_bench.fetch("DIMM:1", "tickets/DM-12345")
-    container.exec_run(["sh", "-c", "echo edited >/root/repos/ts_dimm/version"])
+    container.exec_run(["sh", "-c", "echo edited >$HOME/repos/ts_dimm/version"])
     with pytest.raises(RefusedError, match="version"):
         real_bench.fetch("DIMM:1", "tickets/DM-12345")
-    assert container.exec_run(["cat", "/root/repos/ts_dimm/version"]).output == b"edited\n"
+    assert container.exec_run(["sh", "-c", "cat $HOME/repos/ts_dimm/version"]).output == b"edited\n"
 
 
 @debian
