@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numba
@@ -31,9 +32,15 @@ def _sum(values: Any) -> Any:
     return total
 
 
-def bandwidth_bytes_s() -> float:
-    values = np.ones(1 << 27, np.float32)
-    return values.nbytes / best_seconds(lambda: _sum(values))
+def by_turns(first: Callable[[], Any], second: Callable[[], Any], rounds: int) -> list[float]:
+    """Best processor time of each, taken by turns: other work on the computer counts for neither."""
+    best = [float("inf"), float("inf")]
+    for _ in range(rounds):
+        for k, work in enumerate((first, second)):
+            start = time.process_time()
+            work()
+            best[k] = min(best[k], time.process_time() - start)
+    return best
 
 
 def simulate(n_objects: int, field_arcmin: float, seed: int = 1) -> ObjectSet:
@@ -56,7 +63,10 @@ def plain_loop(objects: ObjectSet, d_arcmin: float, most: int) -> tuple[float, f
     for i in range(len(objects)):
         near = np.abs(objects.dec_deg[i + 1 :] - objects.dec_deg[i]) < (d_arcmin + 1) / 60
         for j in i + 1 + np.flatnonzero(near):
-            sine = np.sin((dec[j] - dec[i]) / 2) ** 2 + cos_dec[i] * cos_dec[j] * np.sin((ra[j] - ra[i]) / 2) ** 2
+            sine = (
+                np.sin((dec[j] - dec[i]) / 2) ** 2
+                + cos_dec[i] * cos_dec[j] * np.sin((ra[j] - ra[i]) / 2) ** 2
+            )
             separation = 2 * np.arcsin(np.sqrt(sine)) * 180 / np.pi * 3.6e6
             seen = separation[np.isfinite(separation)]
             if len(seen) > 1 and abs(seen[0] / 6e4 - d_arcmin) <= 1:
@@ -66,15 +76,16 @@ def plain_loop(objects: ObjectSet, d_arcmin: float, most: int) -> tuple[float, f
     return (time.perf_counter() - start) / len(found), float(np.median(found))
 
 
-def one(objects: ObjectSet, d_arcmin: float, bandwidth: float) -> bool:
+def one(objects: ObjectSet, d_arcmin: float, values: np.ndarray) -> bool:
     def run(*, deviations: bool) -> SeparationSums:
         sums = SeparationSums(d_arcmin, 20.0)
         sums.add(objects, objects, deviations=deviations)
         return sums
 
     sums = run(deviations=False)
-    ours = best_seconds(lambda: run(deviations=False), 3)
+    ours, reading = by_turns(lambda: run(deviations=False), lambda: _sum(values), 9)
     both = best_seconds(lambda: run(deviations=True), 1)
+    bandwidth = values.nbytes / reading
     limit = sums.n_pairs * 2 * 2 * 4 * _VISITS / bandwidth
     loop, loop_median = plain_loop(objects, d_arcmin, _LOOP_PAIRS)
     verdict = "ok" if ours <= 3 * limit else "ABOVE"
@@ -103,9 +114,9 @@ def scaling() -> None:
 
 
 def main() -> int:
-    bandwidth = bandwidth_bytes_s()
+    values = np.ones(1 << 27, np.float32)
     objects = simulate(20_000, _FIELD_ARCMIN)
-    good = [one(objects, d, bandwidth) for d in (5.0, 20.0)]
+    good = [one(objects, d, values) for d in (5.0, 20.0)]
     scaling()
     return 0 if all(good) else 1
 

@@ -142,8 +142,7 @@ def _objects(rows: NDArray[Any], found: Collected) -> ObjectSet:
 def _tiled(objects: ObjectSet) -> TileStore:
     """Cut into tiles what is too large, or seen in too few of the visits, for one dense array."""
     store = TileStore()
-    visits = np.unique(objects.visit)
-    dense = objects.dense_bytes(visits)
+    dense = objects.dense_bytes(objects.visits)
     if dense <= _DENSE_BYTES and len(objects.visit) * 8 >= _LEAST_OCCUPANCY * dense:
         store.add(objects)
         return store

@@ -8,7 +8,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["displacements"]
+__all__ = ["displacements", "spread"]
 
 _MAS = 180.0 / np.pi * 3.6e6
 
@@ -69,3 +69,25 @@ def _displace(start: Any, ra: Any, dec: Any, reference: Any, offset: Any) -> Non
         for row in range(first, last):
             xi, eta = _project(ra[row], dec[row], ra0, dec0)
             offset[0, row], offset[1, row] = xi * _MAS, eta * _MAS
+
+
+@numba.njit(cache=True, nogil=True)
+def spread(start: Any, visit: Any, visits: Any, east: Any, north: Any, out: Any) -> None:
+    """Put rows into an array in which each visit has its place.
+
+    Parameters
+    ----------
+    start, visit, east, north
+        As in `ObjectSet`.
+    visits
+        Visits by rising number; rows of others are passed over.
+    out
+        Shape (objects, 2, visits or more); changed where a row belongs.
+    """
+    for k in range(len(start) - 1):
+        column = 0
+        for row in range(start[k], start[k + 1]):
+            while column < len(visits) and visits[column] < visit[row]:
+                column += 1
+            if column < len(visits) and visits[column] == visit[row]:
+                out[k, 0, column], out[k, 1, column] = east[row], north[row]

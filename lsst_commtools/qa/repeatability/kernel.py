@@ -104,7 +104,10 @@ def separation_rms(
     """
     buffer = np.empty(dense1.shape[2], np.float32)
     for p in range(len(index1)):
-        i, j = np.uint32(index1[p]), np.uint32(index2[p])  # unsigned: no test for negative indices in the loop
+        i, j = (
+            np.uint32(index1[p]),
+            np.uint32(index2[p]),
+        )  # unsigned: no test for negative indices in the loop
         e1, n1, e2, n2, sine, cosine = _directions(trig1, i, trig2, j)
         if _is_large(largest1[i], largest2[j], sine):
             _full(trig1[i], trig2[j], dense1[i], dense2[j], np.arctan2(sine, cosine), buffer)
@@ -178,7 +181,10 @@ def separation_deviations(
     buffer, work = np.empty(n_visits, np.float32), np.empty(n_visits, np.float32)
     used = 0
     for p in range(len(index1)):
-        i, j = np.uint32(index1[p]), np.uint32(index2[p])  # unsigned: no test for negative indices in the loop
+        i, j = (
+            np.uint32(index1[p]),
+            np.uint32(index2[p]),
+        )  # unsigned: no test for negative indices in the loop
         e1, n1, e2, n2, sine, cosine = _directions(trig1, i, trig2, j)
         if _is_large(largest1[i], largest2[j], sine):
             _full(trig1[i], trig2[j], dense1[i], dense2[j], np.arctan2(sine, cosine), buffer)

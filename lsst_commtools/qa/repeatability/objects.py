@@ -6,6 +6,7 @@ declination never appears in right ascension, at any declination and across RA 0
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsst_commtools.qa.projection import unit_vectors
-from lsst_commtools.qa.repeatability.grouping import displacements
+from lsst_commtools.qa.repeatability.grouping import displacements, spread
 
 __all__ = ["LARGEST_SPREAD_ARCSEC", "N_GROUPS", "ZONE_DEG", "ObjectSet", "make_objects"]
 
@@ -68,6 +69,11 @@ class ObjectSet:
     def n_visits(self) -> NDArray[np.int64]:
         """Visits of each object, shape (n,)."""
         return np.diff(self.start)
+
+    @functools.cached_property
+    def visits(self) -> NDArray[np.int64]:
+        """All visits by rising number."""
+        return np.unique(self.visit)
 
     @property
     def owner(self) -> NDArray[np.int64]:
@@ -149,12 +155,7 @@ class ObjectSet:
             where an object was not seen.
         """
         array = np.full((len(self), 2, _padded(len(visits))), np.nan, np.float32)
-        owner, column = self.owner, np.searchsorted(visits, self.visit)
-        east, north = self.east_mas, self.north_mas
-        known = np.append(visits, np.iinfo(np.int64).max)[column] == self.visit
-        if not known.all():
-            owner, column, east, north = owner[known], column[known], east[known], north[known]
-        array[owner, 0, column], array[owner, 1, column] = east, north
+        spread(self.start, self.visit, visits, self.east_mas, self.north_mas, array)
         return array
 
     def halves(self) -> tuple[ObjectSet, ObjectSet]:

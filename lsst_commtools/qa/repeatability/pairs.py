@@ -61,7 +61,18 @@ def pair_blocks(
     row = 0
     while row < len(first):
         row, n = _find(
-            row, sky1, vectors1, ra2, vectors2, zone_start, np.radians(ZONE_DEG), edges, reach, same, block, out
+            row,
+            sky1,
+            vectors1,
+            ra2,
+            vectors2,
+            zone_start,
+            np.radians(ZONE_DEG),
+            edges,
+            reach,
+            same,
+            block,
+            out,
         )
         if n:
             yield out[0, :n].copy(), out[1, :n].copy()
@@ -80,7 +91,9 @@ def _lower(values: Any, first: int, last: int, bound: float) -> int:
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
-def _window(dec: float, cos_dec: float, low: float, height: float, low_cos: float, high_cos: float, reach: Any) -> Any:
+def _window(
+    dec: float, cos_dec: float, low: float, height: float, low_cos: float, high_cos: float, reach: Any
+) -> Any:
     """Bound the difference in right ascension of a pair with one star in a zone; -1 where there is none.
 
     From haversine's formula with bounds instead of sines: sin^2 a - sin^2 b <= a^2 - b^2 for a >= b, and not less than that

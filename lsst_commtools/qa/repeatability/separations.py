@@ -86,7 +86,7 @@ class SeparationSums:
         if not len(first) or not len(second):
             return
         same = first is second
-        visits = np.unique(first.visit) if same else np.intersect1d(first.visit, second.visit)
+        visits = first.visits if same else np.intersect1d(first.visits, second.visits)
         larger = max(first, second, key=len)
         if larger.dense_bytes(visits) > _DENSE_BYTES and len(larger) > 1:
             self._add_in_halves(first, second, deviations=deviations)

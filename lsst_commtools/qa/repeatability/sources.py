@@ -152,7 +152,7 @@ def read_sources(
 def _raw_tables(path: Path, column_map: ColumnMap | None, batch_rows: int) -> Iterator[RawTable]:
     if not path.exists():
         raise NotFoundError(f"There is no file {path}.")
-    if not path.is_dir() and path.open("rb").read(4) != b"PAR1":
+    if not path.is_dir() and not _is_parquet(path):
         yield read_table(path)
         return
     import pyarrow as pa
@@ -169,6 +169,11 @@ def _raw_tables(path: Path, column_map: ColumnMap | None, batch_rows: int) -> It
                 yield _with_masks(pa.Table.from_batches([batch]))
     except (pa.ArrowException, OSError) as error:
         raise TableError(f"{path} cannot be read: {str(error).splitlines()[0]}.") from error
+
+
+def _is_parquet(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) == b"PAR1"
 
 
 def _with_masks(table: Any) -> RawTable:

@@ -72,14 +72,20 @@ class SkyCells:
             Each row with each of its cells, sorted by cell.
         """
         margin = margin_arcsec / 3600.0
-        found = []
-        rows = np.arange(len(ra_deg))
+        own = self.of(ra_deg, dec_deg)
+        more: list[NDArray[np.int64]] = []
         for north in (-margin, 0.0, margin):
             dec = np.clip(dec_deg + north, -90.0, 90.0)
             wide = np.minimum(margin / np.maximum(np.cos(np.radians(dec)), 1e-9), 180.0)
-            found += [self.of(ra_deg + east * wide, dec) for east in (-1.0, 0.0, 1.0)]
-        both = np.unique(np.stack([np.concatenate(found), np.tile(rows, len(found))]), axis=1)
-        return both[1], both[0]
+            for east in (-1.0, 0.0, 1.0):
+                cell = self.of(ra_deg + east * wide, dec)
+                rows = np.flatnonzero(cell != own)
+                more.append(np.stack([cell[rows], rows]))
+        others = np.unique(np.concatenate(more, axis=1), axis=1)
+        cells = np.concatenate([own, others[0]])
+        rows = np.concatenate([np.arange(len(own)), others[1]])
+        order = np.argsort(cells, kind="stable")
+        return rows[order], cells[order]
 
 
 @dataclass(frozen=True, eq=False)
