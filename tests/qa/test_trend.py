@@ -167,6 +167,15 @@ def test_series_follow_the_data_and_tell_far_limits(filled):
     trend_series(values.iloc[:0], "fwhm_arcsec")
 
 
+def test_bands_differ_in_colour_and_marker(store):
+    store.add(
+        TrendRow(n, "LSSTComCam", "e1", 0.1, band=band) for n in NIGHTS for band in ("r_03", "g_01", "other")
+    )
+    plot = trend_series(store.read(), "e1")
+    dots = [r.glyph for r in plot.renderers if hasattr(r.glyph, "marker")]
+    assert len({str(d.marker) for d in dots}) == len({str(d.fill_color) for d in dots}) == 3
+
+
 def test_report_of_trends(filled, tmp_path):
     assert write_trend_report(filled.read(), tmp_path / "trend.html").stat().st_size > 10_000
 

@@ -10,12 +10,16 @@ from bokeh.layouts import gridplot
 from bokeh.models import BoxAnnotation, ColumnDataSource
 from bokeh.plotting import figure
 
+from lsst_commtools.errors import NotFoundError
+from lsst_commtools.instrument.cameras import get_camera
 from lsst_commtools.qa.figures.export import write_html
 from lsst_commtools.qa.figures.series import draw_limit
 from lsst_commtools.qa.figures.style import BAND_STYLES, CATEGORY, add_hover, make_figure
 from lsst_commtools.qa.limits import DEFAULT_LIMITS, SRD_LIMITS, Limit, history_limit
 
 __all__ = ["trend_series", "write_trend_report"]
+
+_MARKERS = ("circle", "square", "triangle", "diamond")
 
 
 def trend_series(values: pd.DataFrame, metric: str, *, limit: Limit | None = None) -> figure:
@@ -46,7 +50,7 @@ def trend_series(values: pd.DataFrame, metric: str, *, limit: Limit | None = Non
     shown = []
     for number, (band, part) in enumerate(full.groupby("band")):
         name = str(band) or "all bands"
-        colour, marker = BAND_STYLES.get(name[-1:] if "_" in name else name, (CATEGORY[number % 8], "circle"))
+        colour, marker = _style(str(part["instrument"].iloc[0]), str(band), number)
         source = ColumnDataSource(
             {
                 "night": pd.to_datetime(part["day_obs"].astype(str), format="%Y%m%d"),
@@ -82,6 +86,17 @@ def trend_series(values: pd.DataFrame, metric: str, *, limit: Limit | None = Non
     if known is not None:
         draw_limit(plot, known, numbers)
     return plot
+
+
+def _style(instrument: str, physical_filter: str, number: int) -> tuple[str, str]:
+    """Colour and marker of a filter's band; where it has none, others by turns."""
+    try:
+        band = get_camera(instrument).band(physical_filter)
+    except NotFoundError:
+        band = None
+    return BAND_STYLES.get(
+        band or physical_filter, (CATEGORY[number % len(CATEGORY)], _MARKERS[number % len(_MARKERS)])
+    )
 
 
 def write_trend_report(values: pd.DataFrame, path: Path) -> Path:
