@@ -190,7 +190,8 @@ class ArgoCd:
 
     def _gone(self, job: CscJob, uid: str) -> bool | None:
         now = self.job_state(job)
-        return True if now.uid != uid and now.sync != "Synced" else None
+        # An application that heals itself may have made another one already.
+        return True if now.uid != uid and (now.uid or now.sync != "Synced") else None
 
     def _sync(self, job: CscJob, ends_s: float) -> None:
         """Sync this resource only, and wait for the end of that operation, not of one before it."""
@@ -222,7 +223,9 @@ class ArgoCd:
             try:
                 failure = operation_failure(application, earlier)
             except LookupError:
-                return None
+                # Times are told to the second: the operation before may have begun in the same one.
+                now = self._look(job, application)
+                return True if now.uid and now.sync == "Synced" else None
             if failure is not None:
                 raise failure
             return True

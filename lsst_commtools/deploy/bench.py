@@ -5,30 +5,22 @@ Contract: the founding document "Testing A CSC At The Summit"; Docker Engine API
 
 from __future__ import annotations
 
-import contextlib
 import re
-import socket
 import time
-from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 from lsst_commtools.deploy import scripts
-from lsst_commtools.deploy.tunnel import SshTunnel
+from lsst_commtools.deploy.docker_host import DockerHost
 from lsst_commtools.deploy.values import BenchContainer, Checkout
 from lsst_commtools.errors import (
     InputError,
-    NotFoundError,
     ProtocolError,
     RefusedError,
     RejectedError,
-    ServiceTimeoutError,
-    SiteError,
-    UnreachableError,
 )
 from lsst_commtools.ids import CscName
 from lsst_commtools.site.dry_run import refuse_in_dry_run
-from lsst_commtools.site.stand_ins import stand_in
 
 if TYPE_CHECKING:
     import docker
@@ -38,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Bench"]
 
-_T = TypeVar("_T")
 _BRANCH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]*", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 _POLL_S = 0.2
@@ -55,9 +46,7 @@ class Bench:
 
     def __init__(self, site: Site) -> None:
         self._section = site.deploy.bench
-        self._site_name, self._real = site.name, site.real
-        self._api: docker.APIClient | None = None
-        self._tunnel: SshTunnel | None = None
+        self.host = DockerHost(site)
 
     def __enter__(self) -> Self:
         return self
@@ -69,12 +58,7 @@ class Bench:
 
     def close(self) -> None:
         """Hang up; what runs in the container goes on."""
-        if self._api is not None:
-            self._api.close()
-            self._api = None
-        if self._tunnel is not None:
-            self._tunnel.close()
-            self._tunnel = None
+        self.host.close()
 
     def containers(self) -> dict[str, str]:
         """List the containers of the host.
@@ -127,11 +111,11 @@ class Bench:
         did = "nothing"
         if found is None:
             refuse_in_dry_run("Making a container")
-            self._call(self._make)
+            self.host.call(self._make)
             did = "made"
         if found is None or found["State"] != "running":
             refuse_in_dry_run("Starting a container")
-            self._call(lambda api: api.start(name))
+            self.host.call(lambda api: api.start(name))
             did = did if did == "made" else "started"
         found = self._containers().get(name, {})
         if found.get("State") != "running":
@@ -233,7 +217,7 @@ class Bench:
             made = api.exec_create(self._section.container, command, environment=environment)
             api.exec_start(made["Id"], detach=True)
 
-        self._call(begin)
+        self.host.call(begin)
         ends_s = time.monotonic() + self._section.stop_timeout_s
         while not (running := self.processes(csc)):
             text, code = self.output(csc)
@@ -356,7 +340,7 @@ class Bench:
         return self._section.config_sources[name]
 
     def _containers(self) -> dict[str, dict[str, Any]]:
-        rows: list[dict[str, Any]] = self._call(lambda api: api.containers(all=True))
+        rows: list[dict[str, Any]] = self.host.call(lambda api: api.containers(all=True))
         return {name.lstrip("/"): row for row in rows for name in row.get("Names") or []}
 
     def _make(self, api: docker.APIClient) -> None:
@@ -388,76 +372,4 @@ class Bench:
                 (error or b"").decode(errors="replace"),
             )
 
-        return self._call(run)
-
-    def _call(self, action: Callable[[docker.APIClient], _T]) -> _T:
-        """Do something with the Docker API; its errors become this package's."""
-        import docker.errors
-        import requests
-
-        api = self._connection()
-        try:
-            return action(api)
-        except docker.errors.NotFound as error:
-            raise NotFoundError(f"The bench has no such thing: {_text(error)}") from None
-        except docker.errors.APIError as error:
-            raise RejectedError(f"Docker on the host of the bench refused it: {_text(error)}") from None
-        except (TimeoutError, requests.Timeout):
-            raise ServiceTimeoutError(
-                f"Docker on the host of the bench did not answer in {self._section.reply_timeout_s:g} s.",
-                changed="It may still do what was asked.",
-            ) from None
-        except (requests.RequestException, docker.errors.DockerException, OSError) as error:
-            self.close()
-            raise UnreachableError(
-                f"Docker on the host of the bench cannot be reached ({type(error).__name__}).",
-                changed="What runs in the container goes on.",
-                advice="See deploy.bench.docker and the network.",
-            ) from None
-
-    def _connection(self) -> docker.APIClient:
-        if self._tunnel is not None and not self._tunnel.alive:
-            self.close()
-        if self._api is not None:
-            return self._api
-        try:
-            import docker
-            import docker.errors
-            import requests
-        except ImportError:
-            raise SiteError(
-                "The bench needs the Docker SDK.", advice="pip install 'lsst_commtools[bench]'"
-            ) from None
-        url = self._url()
-        if url.startswith("ssh://"):
-            self._tunnel = SshTunnel(url, self._section.ssh_options, self._section.connect_timeout_s)
-            url = f"unix://{self._tunnel.socket}"
-        try:
-            if url.startswith("unix://"):
-                with socket.socket(
-                    socket.AF_UNIX
-                ) as trial:  # the SDK leaves one open that cannot be connected
-                    trial.connect(url.removeprefix("unix://"))
-            self._api = docker.APIClient(
-                base_url=url, version="auto", timeout=round(self._section.reply_timeout_s)
-            )
-        except (docker.errors.DockerException, requests.RequestException, OSError) as error:
-            with contextlib.suppress(OSError):
-                self.close()
-            raise UnreachableError(
-                f"Docker on the host of the bench cannot be reached ({type(error).__name__}).",
-                changed="Nothing was done there.",
-                advice="See deploy.bench.docker, and your rights to Docker on that host.",
-            ) from None
-        return self._api
-
-    def _url(self) -> str:
-        if self._section.docker:
-            return self._section.docker
-        if self._real:
-            raise SiteError(f"The site {self._site_name!r} has no bench.", advice="Set deploy.bench.docker.")
-        return stand_in("docker").url.replace("http://", "tcp://")
-
-
-def _text(error: Exception) -> str:
-    return str(getattr(error, "explanation", None) or error).strip()[:300]
+        return self.host.call(run)

@@ -248,8 +248,8 @@ def test_over_ssh(sshd, service, container, folder):
         bench.up()
         bench.fetch("DIMM:1", "tickets/DM-12345")
         assert bench.start("DIMM:1")
-        bench._tunnel._process.kill()  # the connection is lost: the CSC goes on, and so does the client
-        bench._tunnel._process.wait()
+        bench.host.tunnel._process.kill()  # the connection is lost: the CSC goes on, and so does the client
+        bench.host.tunnel._process.wait()
         assert bench.processes("DIMM:1")
         assert bench.stop("DIMM:1") == []
 
