@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,13 +48,15 @@ class RawTable:
     epoch_jyear: float | None = None
 
 
-def read_table(path: Path) -> RawTable:
+def read_table(path: Path, only: Collection[str] | None = None) -> RawTable:
     """Read a table; the format is told by the file's first bytes, not its name.
 
     Parameters
     ----------
     path
         File.
+    only
+        Columns, in lower case, that are read from parquet where others are many; other formats are read whole.
 
     Returns
     -------
@@ -70,7 +73,7 @@ def read_table(path: Path) -> RawTable:
     magic = _first_bytes(path)
     try:
         if magic.startswith(_PARQUET_MAGIC):
-            return _read_parquet(path)
+            return _read_parquet(path, only)
         if magic.startswith((_FITS_MAGIC, _GZIP_MAGIC)):
             return _read_fits(path)
         if magic.startswith(_ECSV_MAGIC):
@@ -180,12 +183,13 @@ def _join_ldac(objects: list[Any], image_headers: list[Any]) -> RawTable:
     return RawTable(columns, parts[0].units, sum(part.n_rows for part in parts), epoch)
 
 
-def _read_parquet(path: Path) -> RawTable:
+def _read_parquet(path: Path, only: Collection[str] | None) -> RawTable:
     import pyarrow as pa
     from pyarrow import parquet
 
     try:
-        table = parquet.read_table(path)
+        names = None if only is None else [n for n in parquet.read_schema(path).names if n.lower() in only]
+        table = parquet.read_table(path, columns=names, partitioning=None)
     except pa.ArrowException as error:
         raise TableError(f"{path} is a damaged parquet file.") from error
     return _from_arrow_table(table)

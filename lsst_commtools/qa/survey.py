@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,7 +106,7 @@ def read_survey(paths: Sequence[Path], column_map: ColumnMap | None = None) -> S
         raise TableError("There is no star table to read.")
     tables, identifiers = [], []
     for file in files:
-        raw = read_table(file)
+        raw = _with_partitions(read_table(file, _wanted(column_map)), file)
         chosen = _complete_map(column_map, raw) if column_map else automatic_map(raw.columns)
         identifiers.append(_identifiers(raw, chosen))
         plain, chosen = _without_identifiers(raw, chosen)
@@ -157,6 +158,23 @@ def _files(path: Path) -> list[Path]:
     if path.is_dir():
         return sorted(file for file in path.rglob("*") if file.suffix in (".parquet", ".parq"))
     return [path]
+
+
+def _wanted(column_map: ColumnMap | None) -> set[str]:
+    """Columns, in lower case, of which any map speaks."""
+    maps = [*AUTOMATIC_MAPS, *([column_map] if column_map else [])]
+    named = [column for known in maps for entry in known.entries.values() for column in entry.columns]
+    parts = [part.strip() for column in named for part in (column, *column.split("/"))]
+    return {name.lower() for name in (*parts, *QUANTITIES, *LABELS, "objectId")}
+
+
+def _with_partitions(raw: RawTable, file: Path) -> RawTable:
+    """Add what the folders of a partitioned table tell: ``visit=2026112000001``."""
+    told = dict(re.findall(r"([A-Za-z_]\w*)=(\d+)(?=/)", file.as_posix()))
+    columns = {
+        name: np.full(raw.n_rows, int(value)) for name, value in told.items() if name in ("visit", "detector")
+    }
+    return RawTable({**columns, **raw.columns}, raw.units, raw.n_rows, raw.epoch_jyear)
 
 
 def _complete_map(column_map: ColumnMap, raw: RawTable) -> ColumnMap:
