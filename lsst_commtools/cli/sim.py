@@ -82,6 +82,13 @@ def fault(context: Context, action: str, settings: tuple[str, ...]) -> None:
                                 reject, no_ack, late, fault or die at a command
     inject service=love kind=http_500 where=cmd/ skip=1 times=2
                                 http_500, http_504, drop or hang at a request
+    inject service=argocd kind=http_403 where="POST sync"
+                                http_403, http_409, http_500, sync_fails, drop or hang
+    inject service=slack kind=not_ok
+                                not_ok, http_429, http_500, drop or hang
+    inject service=docker kind=gone where="POST exec"
+                                gone (the container), http_500, drop or hang
+    remove-container name=develop-env, make-container name=develop-env, sync-window open=false
     cut-websockets, silence-producer, expire-tokens, heal
     permit may_command=false, pause-queue queue=1
     """  # noqa: D301 - \b is click's mark for text that is not filled

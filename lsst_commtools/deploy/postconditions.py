@@ -76,7 +76,7 @@ def observe_postconditions(
     restore = f"commtools csc restore {csc}"
     rows = []
     if enabled is not None:
-        told = (bool(enabled), f"it was seen ENABLED {enabled} times")
+        told = (bool(enabled), f"times it was seen ENABLED: {enabled}")
         rows.append(_row(f"The CSC under test {csc} has been tested", lambda: told, "Test it again."))
 
     def gone() -> tuple[bool, str]:

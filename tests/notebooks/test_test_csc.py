@@ -43,7 +43,7 @@ deploy:
 notices: {patience_s: 8, reply_timeout_s: 4}
 procedure: {html: false, heartbeat_s: 1, interrupt_grace_s: 5}
 """
-STEPS = 14
+STEPS = 19
 SAMPLE = (1, 4, 5)
 CAMPAIGN = range(100)
 
