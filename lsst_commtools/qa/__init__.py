@@ -27,6 +27,7 @@ _HOMES = {
     "VisitMetrics": "metrics",
     "WcsFit": "wcs",
     "apply_proper_motion": "motion",
+    "beside_summary": "comparison",
     "compare_figures": "comparison",
     "detect_stars": "detect",
     "ellipticity": "shapes",

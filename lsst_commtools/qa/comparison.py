@@ -17,7 +17,7 @@ from lsst_commtools.qa.survey import SurveyStars
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COMPARED", "Change", "Comparison", "compare_figures", "figures_of_survey"]
+__all__ = ["COMPARED", "Change", "Comparison", "beside_summary", "compare_figures", "figures_of_survey"]
 
 COMPARED = (
     "ra_mad_mas", "dec_mad_mas", "ra_offset_mas", "dec_offset_mas", "fwhm_arcsec", "fwhm_pixel", "ellipticity",
@@ -132,6 +132,37 @@ def compare_figures(
     common = a.index.intersection(b.index).unique()
     metrics = [name for name in COMPARED if name in a.columns or name in b.columns]
     return [_compare(name, a, b, common, limits) for name in metrics]
+
+
+def beside_summary(ours: pd.DataFrame, pipeline: pd.DataFrame) -> pd.DataFrame:
+    """Put the pipeline's own figures of a visit beside ours.
+
+    Parameters
+    ----------
+    ours
+        Figures of each detector, indexed by ``detector``: one visit of `figures_of_survey`.
+    pipeline
+        Of `read_visit_summary`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        For each figure that both have, in pairs of columns (figure, ``ours`` and ``pipeline``) and their
+        ``difference``; detectors that only one has keep NaN for the other.
+    """
+    import pandas as pd
+
+    shared = [name for name in ours.columns if name in pipeline.columns]
+    joined = {
+        (name, side): table[name]
+        for name in shared
+        for side, table in (("ours", ours), ("pipeline", pipeline))
+    }
+    columns = pd.MultiIndex.from_product([shared, ["ours", "pipeline", "difference"]])
+    table = pd.DataFrame(joined, index=ours.index.union(pipeline.index))
+    for name in shared:
+        table[name, "difference"] = table[name, "ours"] - table[name, "pipeline"]
+    return table.reindex(columns=columns)
 
 
 def _compare(

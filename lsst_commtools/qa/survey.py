@@ -24,6 +24,7 @@ __all__ = ["SurveyStars", "VisitShapes", "join_tables", "read_survey", "shapes_o
 
 _MOMENTS = ("ixx", "iyy", "ixy", "ixx_psf", "iyy_psf", "ixy_psf")
 _NEEDED = ("ra", "dec", *_MOMENTS)
+_EXACT_IN_FLOAT = 2.0**53
 _PIXEL_MAPS = frozenset(known.name for known in AUTOMATIC_MAPS)
 _FRAME_SKY = "east and north at the middle of the field"
 _FRAME_GIVEN = "as given"
@@ -194,11 +195,22 @@ def _with_arcsec(raw: RawTable, chosen: ColumnMap) -> RawTable:
 
 
 def _identifiers(raw: RawTable, chosen: ColumnMap) -> NDArray[np.generic] | None:
+    """Give the names of the objects as text; a row without one is an object of its own."""
     column = _identifier_column(raw, chosen)
     if column is None:
         return None
     values = np.asarray(raw.columns[column])
-    return values if values.dtype.kind in "iu" else values.astype(str)
+    if values.dtype.kind == "f" and np.nanmax(np.abs(values), initial=0.0) >= _EXACT_IN_FLOAT:
+        # Identifiers of 64 bits with gaps come as floats, in which neighbours are the same; positions tell then.
+        return None
+    if values.dtype.kind in "iu":
+        return values.astype(str)
+    missing = (
+        np.isnan(values) if values.dtype.kind == "f" else np.isin(values.astype(str), ("", "None", "nan"))
+    )
+    names = values.astype(object)
+    names[missing] = [f"row {k} of {id(raw)}" for k in np.flatnonzero(missing)]
+    return names.astype(str)
 
 
 def _identifier_column(raw: RawTable, chosen: ColumnMap) -> str | None:

@@ -8,7 +8,7 @@ import pytest
 
 from lsst_commtools.cli import main
 from lsst_commtools.qa.butler import own_summary_names
-from lsst_commtools.qa.comparison import Change, compare_figures, figures_of_survey
+from lsst_commtools.qa.comparison import Change, beside_summary, compare_figures, figures_of_survey
 from lsst_commtools.qa.projection import tangent_to_sky
 from lsst_commtools.qa.readers import RawTable
 from lsst_commtools.qa.survey import read_survey
@@ -123,3 +123,15 @@ def test_summary_of_the_pipeline_under_our_names():
     table = own_summary_names(raw)
     assert table.loc[4, "fwhm_arcsec"] == pytest.approx(0.4 * 2.35482, rel=1e-5)
     assert np.isnan(table.loc[7, "de1_median"])
+
+
+def test_the_pipelines_figures_stand_beside_ours():
+    ours = pd.DataFrame(
+        {"fwhm_arcsec": [0.8, 0.9], "e1": [0.0, 0.1]}, index=pd.Index([0, 1], name="detector")
+    )
+    theirs = pd.DataFrame({"fwhm_arcsec": [0.7, 0.6]}, index=pd.Index([1, 2], name="detector"))
+    table = beside_summary(ours, theirs)
+    assert list(table.columns.get_level_values(0).unique()) == ["fwhm_arcsec"]
+    assert table.loc[1, ("fwhm_arcsec", "difference")] == pytest.approx(0.2)
+    assert np.isnan(table.loc[0, ("fwhm_arcsec", "pipeline")])
+    assert np.isnan(table.loc[2, ("fwhm_arcsec", "ours")])

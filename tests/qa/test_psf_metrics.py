@@ -309,6 +309,20 @@ def test_identifiers_of_64_bits_stay_apart(make_visit, survey):
     assert measure_ellipticity(survey(make_visit(constant(0.0), constant(0.0), n=50))).n_stars == 50
 
 
+def test_stars_without_an_object_are_no_duplicates(make_visit, survey):
+    visit = make_visit(constant(0.0), constant(0.0), n=50)
+    for names in (
+        visit["object_id"].astype("Int64"),
+        visit["object_id"] % 2**50,
+        visit["object_id"].astype(str),
+    ):
+        some = visit.assign(object_id=names.mask(visit.index < 10))
+        assert measure_ellipticity(survey(some)).n_stars == 50
+    twice = visit.assign(object_id=(visit["object_id"] % 2**50).mask(visit.index < 10))
+    twice.loc[20, "object_id"] = twice.loc[21, "object_id"]
+    assert measure_ellipticity(survey(twice)).n_stars == 0
+
+
 def test_positions_that_contradict_each_other_turn_nothing(make_visit, survey):
     visit = make_visit(constant(0.053), constant(0.05), n=200)
     visit["x"] = np.random.default_rng(99).uniform(0, 4000, 200)
