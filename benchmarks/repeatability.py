@@ -1,7 +1,7 @@
 """AM over all pairs of 20 000 objects in 30 visits: against the bandwidth of reading memory, and a plain numpy loop.
 
-The limit is the time to read the displacements of both stars of each pair once for each visit, at the bandwidth that a sum
-over a large array reaches in the same run.
+The limit is the time to read the displacements of both stars of each pair once for each visit, at the bandwidth that
+a sum over a large array reaches in the same run; both are processor times.
 """
 
 from __future__ import annotations
@@ -90,8 +90,9 @@ def one(objects: ObjectSet, d_arcmin: float, values: np.ndarray) -> bool:
     loop, loop_median = plain_loop(objects, d_arcmin, _LOOP_PAIRS)
     verdict = "ok" if ours <= 3 * limit else "ABOVE"
     print(
-        f"AM at {d_arcmin:g} arcmin, {len(objects)} objects x {_VISITS} visits, {sums.n_pairs} pairs: {ours * 1e3:.0f} ms, "
-        f"{ours / limit:.2f} times the limit of {limit * 1e3:.0f} ms at {bandwidth / 1e9:.1f} GB/s, at most 3  {verdict}; "
+        f"AM at {d_arcmin:g} arcmin, {len(objects)} objects x {_VISITS} visits, {sums.n_pairs} pairs: "
+        f"{ours * 1e3:.0f} ms, {ours / limit:.2f} times the limit of {limit * 1e3:.0f} ms at "
+        f"{bandwidth / 1e9:.1f} GB/s, at most 3  {verdict}; "
         f"with AF and AD {both * 1e3:.0f} ms; plain loop {loop * sums.n_pairs:.0f} s "
         f"({loop * sums.n_pairs / ours:.0f}x; from {_LOOP_PAIRS} pairs, median {loop_median:.2f}, "
         f"ours {sums.rms_mas.quantile(0.5):.3f} mas)",

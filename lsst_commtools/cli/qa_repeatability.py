@@ -54,7 +54,7 @@ def command(
     memory_gib: float,
     report: Path | None,
 ) -> int:
-    """Measure AM, AF, AD, AB, ABF and AA over all pairs of stars in STARS: tables of many visits, or folders of parquet.
+    """Measure AM, AF, AD, AB, ABF and AA over all pairs of stars in STARS: tables of visits, or folders of parquet.
 
     Exit code 1 if a figure is beyond its minimum, or nothing could be measured.
     """

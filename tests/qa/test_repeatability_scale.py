@@ -107,8 +107,8 @@ def test_memory_stays_bounded(tmp_path):
     def batches():
         for visit in range(60):
             ra, dec = 10 + rng.uniform(0, 6, 50_000), rng.uniform(-3, 3, 50_000)
-            yield make_sources(raw_table(pd.DataFrame({
-                "visit": visit, "object_id": np.arange(50_000), "ra": ra, "dec": dec, "mag": 19.0, "snr": 99.0})))  # fmt: skip
+            frame = pd.DataFrame({"visit": visit, "object_id": np.arange(50_000), "ra": ra, "dec": dec})
+            yield make_sources(raw_table(frame.assign(mag=19.0, snr=99.0)))
 
     tracemalloc.start()
     collect.collect(batches(), tmp_path, 1 << 26)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,15 +76,13 @@ def band_offsets(
     return {"AB1": _worst(rms), "ABF1": _worst(beyond)}
 
 
-def _tile_pairs(store: TileStore, other: TileStore) -> list[tuple[ObjectSet, ObjectSet]]:
+def _tile_pairs(store: TileStore, other: TileStore) -> Iterator[tuple[ObjectSet, ObjectSet]]:
     reach = np.radians(LARGEST_SPREAD_ARCSEC / 3600.0)
-    pairs = []
     for k, tile in enumerate(store.tiles):
         for m, second in enumerate(other.tiles):
             cosine = np.clip(tile.centre @ second.centre, -1.0, 1.0)
             if np.arccos(cosine) <= tile.radius_rad + second.radius_rad + reach + 1e-6:
-                pairs.append((k, m))
-    return ((store.load(k), other.load(m)) for k, m in pairs)
+                yield store.load(k), other.load(m)
 
 
 def _mean_position_mas(objects: ObjectSet) -> NDArray[np.float64]:

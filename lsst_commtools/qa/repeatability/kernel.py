@@ -22,7 +22,7 @@ _FLAGS = {"reassoc", "contract", "nsz", "arcp"}
 
 @numba.njit(cache=True, nogil=True, inline="always")
 def _directions(trig1: Any, i: int, trig2: Any, j: int) -> Any:
-    """Unit vectors (east, north) at each star towards the other, sine and cosine of the separation."""
+    """Give unit vectors (east, north) at each star towards the other, sine and cosine of the separation."""
     cos_ra1, sin_ra1, cos1, sin1 = trig1[i, 0], trig1[i, 1], trig1[i, 2], trig1[i, 3]
     cos_ra2, sin_ra2, cos2, sin2 = trig2[j, 0], trig2[j, 1], trig2[j, 2], trig2[j, 3]
     cos_delta, sin_delta = cos_ra2 * cos_ra1 + sin_ra2 * sin_ra1, sin_ra2 * cos_ra1 - cos_ra2 * sin_ra1
@@ -37,7 +37,7 @@ def _directions(trig1: Any, i: int, trig2: Any, j: int) -> Any:
 
 @numba.njit(cache=True, nogil=True)
 def _point(trig: Any, east: float, north: float, out: Any) -> None:
-    """Direction of a star that is displaced on the plane that touches the sky at its reference, east and north in mas."""
+    """Direction of a star displaced, by mas east and north, on the plane that touches the sky at its reference."""
     e, n = east / _MAS, north / _MAS
     x = trig[2] * trig[0] - e * trig[1] - n * trig[3] * trig[0]
     y = trig[2] * trig[1] + e * trig[0] - n * trig[3] * trig[1]
@@ -157,7 +157,7 @@ def _median(values: Any, n: int) -> Any:
 @numba.njit(cache=True, nogil=True)
 def separation_deviations(
     index1: Any, index2: Any, trig1: Any, trig2: Any, dense1: Any, dense2: Any, largest1: Any, largest2: Any,
-    use_mean: bool, least_visits: int, out: Any,
+    use_mean: Any, least_visits: int, out: Any,
 ) -> Any:  # fmt: skip
     """Give how far each separation lies from the centre of its pair.
 

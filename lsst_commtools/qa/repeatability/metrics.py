@@ -1,9 +1,9 @@
 """Astrometric figures of the survey's requirements (LPM-17, tables of section 3.3) from star tables of many visits.
 
-AM: root mean square over visits of the separation of a pair of stars, the median over all pairs at 5', 20', 200'. AF: how many
-of all separations deviate by more than AD (its design value) from the median, in percent. AD: the deviation that AF
+AM: rms over visits of the separation of a pair of stars, the median over all pairs at 5', 20', 200'. AF: how many of
+all separations deviate by more than AD (its design value) from the median, in percent. AD: the deviation that AF
 (its design value) percent exceed. AB: distance of an object's mean positions in two bands, rms; ABF: how many of their
-coordinates deviate by more than AB2 from the mean. AA: median of the measured minus the reference position, per coordinate.
+coordinates deviate by more than AB2 from the mean. AA: median of measured minus reference position, per coordinate.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from lsst_commtools.errors import InputError
 from lsst_commtools.qa.limits import SRD_LIMITS, Limit, Status, worst
@@ -105,10 +103,10 @@ def measure_repeatability(
     band
         Band to measure; by default r where tables have bands, or the only one.
     references
-        Reference catalogue: gives AA1, and takes known proper motions out of the repeatability where the tables have epochs.
+        Reference catalogue: gives AA1, and takes known proper motions out where the tables have epochs.
     centre
-        What AF and AD deviate from. The document says "from the median", so the default is the median of the pair's separations
-        (faro does so); "mean" takes the pair's mean (analysis_tools).
+        What AF and AD deviate from. The document says "from the median", so the default is the median of the pair's
+        separations (faro does so); "mean" takes the pair's mean (analysis_tools).
     limits
         Requirements.
     memory_bytes
@@ -195,8 +193,8 @@ def _trouble(found: Collected, store: TileStore) -> str:
     if store.n_duplicates and store.duplicate is not None:
         key, visit = store.duplicate
         return (
-            f"{store.n_duplicates} rows measure an object a second time in the same visit (object {key}, visit {visit}): "
-            "which of them is the star cannot be told"
+            f"{store.n_duplicates} rows measure an object a second time in the same visit (object {key}, "
+            f"visit {visit}): which of them is the star cannot be told"
         )
     if not store.n_objects:
         return "no row can be told from its neighbours"

@@ -7,7 +7,6 @@ declination never appears in right ascension, at any declination and across RA 0
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -189,33 +188,14 @@ class ObjectSet:
             self.north_mas[rows], self.key[keep], self.n_duplicates, self.duplicate, self.n_stray,
         )  # fmt: skip
 
-    @classmethod
-    def join(cls, parts: Iterable[ObjectSet]) -> ObjectSet:
-        """Put sets together that have no object in common.
-
-        Parameters
-        ----------
-        parts
-            At least one.
+    def in_order(self) -> ObjectSet:
+        """Sort by zone of declination and right ascension, as everything here expects it.
 
         Returns
         -------
         ObjectSet
-            All of them, sorted.
+            The same objects.
         """
-        sets = list(parts)
-        counts = np.concatenate([s.n_visits for s in sets])
-        joined = cls(
-            *(np.concatenate([getattr(s, name) for s in sets]) for name in ("ra_deg", "dec_deg")),
-            np.concatenate([[0], np.cumsum(counts)]),
-            *(np.concatenate([getattr(s, name) for s in sets]) for name in ("visit", "east_mas", "north_mas", "key")),
-            sum(s.n_duplicates for s in sets),
-            next((s.duplicate for s in sets if s.duplicate), None),
-            sum(s.n_stray for s in sets),
-        )  # fmt: skip
-        return joined._sorted()
-
-    def _sorted(self) -> ObjectSet:
         order = np.lexsort((self.ra_deg, _zone(self.dec_deg)))
         counts = self.n_visits[order]
         start = np.concatenate([[0], np.cumsum(counts)])
@@ -281,4 +261,4 @@ def make_objects(
         ref_ra[seen], ref_dec[seen], np.concatenate([[0], np.cumsum(counts[seen])]), visit[near],
         east[near].astype(np.float32), north[near].astype(np.float32), key[start[:-1]][seen], n_duplicates, duplicate,
         int((~near).sum()),
-    )._sorted()  # fmt: skip
+    ).in_order()  # fmt: skip

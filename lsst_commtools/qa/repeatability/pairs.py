@@ -96,8 +96,8 @@ def _window(
 ) -> Any:
     """Bound the difference in right ascension of a pair with one star in a zone; -1 where there is none.
 
-    From haversine's formula with bounds instead of sines: sin^2 a - sin^2 b <= a^2 - b^2 for a >= b, and not less than that
-    times sin(2a) / 2a; x <= arcsin x <= x + (pi / 2 - 1) x^3.
+    From haversine's formula with bounds instead of sines: sin^2 a - sin^2 b <= a^2 - b^2 for a >= b, and not less than
+    that times sin(2a) / 2a; x <= arcsin x <= x + (pi / 2 - 1) x^3.
     """
     inner, outer, shrunk = 0.5 * reach[0], 0.5 * reach[1], reach[2]
     high = low + height
@@ -120,52 +120,68 @@ def _window(
     return least - _MARGIN, most + _MARGIN
 
 
+@numba.njit(cache=True, nogil=True, inline="always")
+def _is_wanted(delta: float, later: Any, same: Any, west: Any) -> bool:
+    """Whether a pair is met from this star, on this side: each pair is met from both stars or on both sides."""
+    if delta > np.pi:
+        delta -= 2.0 * np.pi
+    elif delta <= -np.pi:
+        delta += 2.0 * np.pi
+    if not same:
+        return (delta < 0.0) == west
+    return later if delta in (0.0, np.pi) else delta > 0.0
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _gather(
+    row: int, ra: float, point: Any, low: float, high: float, begin: int, end: int, ra2: Any, vectors2: Any,
+    chords: Any, same: Any, west: Any, out: Any, n: int,
+) -> int:  # fmt: skip
+    """Note the partners between two right ascensions in one zone; give how many pairs there are now."""
+    for shift in range(-1, 2):
+        turn = 2.0 * np.pi * shift
+        if high < turn or low > turn + 2.0 * np.pi:
+            continue
+        k = _lower(ra2, begin, end, low - turn)
+        while k < end and ra2[k] <= high - turn:
+            if _is_wanted(ra2[k] - ra, k > row, same, west):
+                dx, dy, dz = vectors2[k, 0] - point[0], vectors2[k, 1] - point[1], vectors2[k, 2] - point[2]
+                chord2 = dx * dx + dy * dy + dz * dz
+                if chords[0] <= chord2 <= chords[1]:
+                    out[0, n], out[1, n] = row, k
+                    n += 1
+            k += 1
+    return n
+
+
 @numba.njit(cache=True, nogil=True)
 def _find(
     row: int, sky1: Any, vectors1: Any, ra2: Any, vectors2: Any, zone_start: Any, height: float, edges: Any,
-    reach: Any, same: bool, block: int, out: Any,
+    reach: Any, same: Any, block: int, out: Any,
 ) -> Any:  # fmt: skip
-    n, turn = 0, 2.0 * np.pi
-    least, most = (2.0 * np.sin(0.5 * reach[0])) ** 2, (2.0 * np.sin(0.5 * reach[1])) ** 2
-    n_zones = len(zone_start) - 1
+    """Fill a block with pairs from a row on; give the next row and the number of pairs."""
+    n = 0
+    chords = ((2.0 * np.sin(0.5 * reach[0])) ** 2, (2.0 * np.sin(0.5 * reach[1])) ** 2)
     while row < len(sky1) and n < max(block, 1):
         ra, dec = sky1[row, 0], sky1[row, 1]
         cos_dec = max(np.cos(dec), 0.0)
-        x, y, z = vectors1[row, 0], vectors1[row, 1], vectors1[row, 2]
+        point = (vectors1[row, 0], vectors1[row, 1], vectors1[row, 2])
         lowest = max(int((dec + 0.5 * np.pi - reach[1]) / height) - 1, 0)
-        highest = min(int((dec + 0.5 * np.pi + reach[1]) / height) + 1, n_zones - 1)
+        highest = min(int((dec + 0.5 * np.pi + reach[1]) / height) + 1, len(zone_start) - 2)
         for zone in range(lowest, highest + 1):
             begin, end = zone_start[zone], zone_start[zone + 1]
             if begin == end:
                 continue
-            near, far = _window(
-                dec, cos_dec, zone * height - 0.5 * np.pi, height, edges[zone], edges[zone + 1], reach
-            )
+            low = zone * height - 0.5 * np.pi
+            near, far = _window(dec, cos_dec, low, height, edges[zone], edges[zone + 1], reach)
             if far < 0.0:
                 continue
-            for side in range(1 if same else 2):
-                low = ra + near if side == 0 else ra - far
-                high = ra + far if side == 0 else ra - near
-                for shift in range(-1, 2):
-                    if high < shift * turn or low > (shift + 1) * turn:
-                        continue
-                    k = _lower(ra2, begin, end, low - shift * turn)
-                    while k < end and ra2[k] <= high - shift * turn:
-                        delta = ra2[k] - ra
-                        if delta > np.pi:
-                            delta -= turn
-                        elif delta <= -np.pi:
-                            delta += turn
-                        if same:
-                            wanted = k > row if delta == 0.0 or delta == np.pi else delta > 0.0
-                        else:
-                            wanted = (delta >= 0.0) == (side == 0)
-                        if wanted:
-                            dx, dy, dz = vectors2[k, 0] - x, vectors2[k, 1] - y, vectors2[k, 2] - z
-                            chord2 = dx * dx + dy * dy + dz * dz
-                            if least <= chord2 <= most:
-                                out[0, n], out[1, n] = row, k
-                                n += 1
-                        k += 1
+            n = _gather(
+                row, ra, point, ra + near, ra + far, begin, end, ra2, vectors2, chords, same, False, out, n
+            )
+            if not same:
+                n = _gather(
+                    row, ra, point, ra - far, ra - near, begin, end, ra2, vectors2, chords, same, True, out, n
+                )
         row += 1
     return row, n

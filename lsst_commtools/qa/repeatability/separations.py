@@ -33,7 +33,7 @@ class SeparationSums:
     threshold_mas
         Deviations beyond this are counted.
     centre
-        What deviations are from: the median of the pair's separations, as the requirements document has it, or their mean.
+        What deviations are from: the median of the pair's separations, as the requirements have it, or their mean.
     n_pairs
         Pairs in the annulus, whatever visits they have.
     n_deviating_pairs

@@ -197,7 +197,7 @@ def _entries(names: Iterable[str], column_map: ColumnMap | None) -> ColumnMap:
     lower = {name.lower() for name in present}
     if column_map is None:
         entries = {**_DEFAULTS, **entries}
-        if not set(c.lower() for c in entries.get("mag", Entry()).columns) & lower:
+        if not {c.lower() for c in entries.get("mag", Entry()).columns} & lower:
             entries["mag"] = next((e for e in _MAGNITUDES if e.columns[0].lower() in lower), Entry(("mag",)))
     else:
         for name in _LABELS:

@@ -1,7 +1,7 @@
-"""Counts of positive values in cells of nearly equal ratio: medians of any number of values in a fixed amount of memory.
+"""Counts of values in cells of nearly equal ratio: medians of any number of values in a fixed amount of memory.
 
-A cell is the leading bits of a float32, so finding it costs no logarithm. Tallies of parts of the sky add up. Beside the
-whole, what touches each group of objects is counted, for the delete-a-group jackknife: leaving a group out leaves
+A cell is the leading bits of a float32, so finding it costs no logarithm. Tallies of parts of the sky add up. Beside
+the whole, what touches each group of objects is counted, for the delete-a-group jackknife: leaving a group out leaves
 out all pairs with a star of it, so that errors hold although pairs share stars.
 """
 
@@ -106,7 +106,7 @@ class Tally:
 
     def group_cells_of_all(self) -> NDArray[np.int64]:
         """Give the counts of all values in cells of the width that groups have."""
-        return self.cells.reshape(-1, 1 << (_FINE - _COARSE)).sum(axis=1)
+        return np.asarray(self.cells.reshape(-1, 1 << (_FINE - _COARSE)).sum(axis=1))
 
     def percent_beyond(self) -> float:
         """Give how many values are larger than the threshold, in percent; NaN where there are none."""

@@ -156,7 +156,7 @@ class TileStore:
             self._kept.append(objects)
         else:
             np.savez(
-                self._path(len(self.tiles) - 1), ra=objects.ra_deg, dec=objects.dec_deg, start=objects.start,
+                _file(self.folder, len(self.tiles) - 1), ra=objects.ra_deg, dec=objects.dec_deg, start=objects.start,
                 visit=objects.visit, east=objects.east_mas, north=objects.north_mas, key=objects.key,
             )  # fmt: skip
 
@@ -175,7 +175,7 @@ class TileStore:
         """
         if self.folder is None:
             return self._kept[number]
-        with np.load(self._path(number)) as file:
+        with np.load(_file(self.folder, number)) as file:
             return ObjectSet(
                 *(file[name] for name in ("ra", "dec", "start", "visit", "east", "north", "key"))
             )
@@ -205,6 +205,6 @@ class TileStore:
         far = tile.radius_rad + np.array([o.radius_rad for o in others]) + reach_rad + 1e-6
         return [number + 1 + int(k) for k in np.flatnonzero(np.arccos(cosine) <= far)]
 
-    def _path(self, number: int) -> Path:
-        assert self.folder is not None
-        return self.folder / f"tile-{number:07d}.npz"
+
+def _file(folder: Path, number: int) -> Path:
+    return folder / f"tile-{number:07d}.npz"
