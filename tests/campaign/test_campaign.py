@@ -137,7 +137,7 @@ def order_of(campaign_site, path, **options):
     site = campaign_site
     values = {"idempotent": False, "kernel": "campaign-light", "parameters": {}, "content": "0" * 64}
     return WorkOrder(
-        "trial", "task", str(path), output=str(path.with_name("out.ipynb")), site=site, **values | options
+        "alone", "task", str(path), output=str(path.with_name("out.ipynb")), site=site, **values | options
     )
 
 
@@ -150,7 +150,7 @@ def test_an_order_that_is_executed_twice_at_a_time_runs_once(campaign_site, writ
         thread.start()
     for thread in threads:
         thread.join()
-    assert deeds() == ["slow"]
+    assert deeds() == ["slow"], results
     assert sorted(result.executed for result in results) == [False, False, True]
     assert all(result.status in ("done", "unknown") for result in results)
 
