@@ -9,6 +9,7 @@ import importlib
 from typing import Any
 
 _HOMES = {
+    "CornerDistance": "wcs_compare",
     "DEFAULT_LIMITS": "limits",
     "DetectorMetrics": "metrics",
     "Limit": "limits",
@@ -26,9 +27,11 @@ _HOMES = {
     "Verdict": "limits",
     "VisitMetrics": "metrics",
     "WcsFit": "wcs",
+    "WcsShift": "wcs_compare",
     "apply_proper_motion": "motion",
     "beside_summary": "comparison",
     "compare_figures": "comparison",
+    "corner_distances": "wcs_compare",
     "detect_stars": "detect",
     "ellipticity": "shapes",
     "figures_of_survey": "comparison",
@@ -49,6 +52,7 @@ _HOMES = {
     "measure_moments": "moments",
     "measure_visit": "metrics",
     "moments_of_stamps": "moments",
+    "night_drift": "wcs_compare",
     "read_column_map": "columns",
     "read_image_stars": "detect",
     "read_references": "references",
@@ -61,6 +65,7 @@ _HOMES = {
     "shapes_of_visits": "survey",
     "survey_of_collection": "butler",
     "worst": "limits",
+    "wcs_shift": "wcs_compare",
 }
 
 __all__ = [  # noqa: PLE0604  # the names are strings; ruff cannot see through sorted()
