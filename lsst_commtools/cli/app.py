@@ -7,6 +7,7 @@ import itertools
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -70,6 +71,11 @@ class LazyGroup(click.Group):
 @click.pass_context
 def app(ctx: click.Context, site_name: str | None, output: str) -> None:
     """Test components, find images, judge the night, rehearse operations."""
+    if site_name is not None:
+        # Kernels and workers that this command starts must work at the same site.
+        os.environ["COMMTOOLS_SITE"] = (
+            str(Path(site_name).absolute()) if Path(site_name).is_file() else site_name
+        )
     ctx.obj = Context(site_name=site_name, output=Output(output))
 
 

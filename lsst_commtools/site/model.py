@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, Field, SecretStr, ValidationError
 
 from lsst_commtools.errors import SiteError
+from lsst_commtools.site.campaign import CampaignSection
 from lsst_commtools.site.control import ControlSection, LoveSection
 from lsst_commtools.site.data import DataSection
 from lsst_commtools.site.deploy import DeploySection
@@ -64,6 +65,8 @@ class Site(Section):
         Where images are.
     procedure
         How procedures are run, and where their record lies.
+    campaign
+        How many notebooks are run.
     """
 
     name: str
@@ -78,6 +81,7 @@ class Site(Section):
     releases: ReleasesSection = Field(default_factory=ReleasesSection)
     repos: ReposSection = Field(default_factory=ReposSection)
     procedure: ProcedureSection = Field(default_factory=ProcedureSection)
+    campaign: CampaignSection = Field(default_factory=CampaignSection)
 
     @classmethod
     def load(cls, name: str | os.PathLike[str] | None = None) -> Self:

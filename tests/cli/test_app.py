@@ -1,6 +1,7 @@
 """Global options, exit codes, and what reaches which stream."""
 
 import json
+import os
 
 import pytest
 
@@ -82,3 +83,13 @@ def test_json_is_strict_and_plain(tmp_path):
         "3": ["x"],
         "e": True,
     }
+
+
+def test_what_the_command_starts_works_at_the_same_site(capsys, tmp_path, monkeypatch):
+    path = tmp_path / "mine.yaml"
+    path.write_text("title: Mine")
+    monkeypatch.chdir(tmp_path)
+    assert run(capsys, "--site", "mine.yaml", "site", "show")[0] == 0
+    assert os.environ["COMMTOOLS_SITE"] == str(path)
+    assert run(capsys, "--site", "base", "site", "show")[0] == 0
+    assert os.environ["COMMTOOLS_SITE"] == "base"
