@@ -174,19 +174,18 @@ def night_drift(
         ``visit``, ``scale_ppm``, ``rotation_arcsec``, by visit; NaN where a visit has no WCS. A rotation that changes
         because the camera was turned shows as well.
     """
-    visits = summaries.groupby("visit", sort=True)
-    scales = visits[scale].median()
+    import pandas as pd
+
     angles = np.radians(summaries[rotation])
-    sums = (
-        summaries.assign(sine=np.sin(angles), cosine=np.cos(angles))
-        .groupby("visit", sort=True)[["sine", "cosine"]]
-        .mean()
+    visits = summaries.assign(sine=np.sin(angles), cosine=np.cos(angles)).groupby("visit", sort=True)
+    scales = visits[scale].median()
+    turned = np.degrees(np.arctan2(visits["sine"].mean().to_numpy(), visits["cosine"].mean().to_numpy()))
+    known = turned[np.isfinite(turned)]
+    relative = (turned - (known[0] if known.size else np.nan) + 180.0) % 360.0 - 180.0
+    return pd.DataFrame(
+        {
+            "visit": scales.index.to_numpy(),
+            "scale_ppm": 1e6 * (scales.to_numpy() / median(scales) - 1.0),
+            "rotation_arcsec": 3600.0 * (relative - median(relative)),
+        }
     )
-    turned = np.degrees(np.arctan2(sums["sine"], sums["cosine"]))
-    first = turned.dropna().iloc[0] if turned.notna().any() else np.nan
-    relative = (turned - first + 180.0) % 360.0 - 180.0
-    table = scales.to_frame("scale").assign(
-        scale_ppm=1e6 * (scales / scales.median() - 1.0),
-        rotation_arcsec=3600.0 * (relative - relative.median()),
-    )
-    return table.drop(columns="scale").reset_index()

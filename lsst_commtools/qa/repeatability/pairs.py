@@ -121,7 +121,7 @@ def _window(
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
-def _is_wanted(delta: float, later: Any, same: Any, west: Any) -> bool:
+def _is_wanted(delta: float, later: Any, same: Any, west: Any) -> Any:
     """Whether a pair is met from this star, on this side: each pair is met from both stars or on both sides."""
     if delta > np.pi:
         delta -= 2.0 * np.pi
