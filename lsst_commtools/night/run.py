@@ -21,6 +21,8 @@ from lsst_commtools.night.settings import NightSettings
 from lsst_commtools.night.stages import Progress
 from lsst_commtools.night.verdicts import VisitVerdict, judge_night
 from lsst_commtools.qa.limits import DEFAULT_LIMITS, Status, worst
+from lsst_commtools.qa.trend import TrendStore
+from lsst_commtools.site import commtools_home
 
 if TYPE_CHECKING:
     from lsst_commtools.ingest import IngestReport
@@ -115,6 +117,15 @@ def run_night(settings: NightSettings, site: Site, progress: Progress) -> NightR
     images = _Images.collect(settings, records, ingested, processing, set(calibration))
     problems += images.missing(settings)
     visits, figures = _judge(settings, site, problems) if processing is not None else ([], [])
+    provenance = collect_provenance(settings, records, started_utc)
+    if visits:
+        TrendStore.in_folder(commtools_home()).add_night(
+            settings.day_obs,
+            settings.instrument,
+            visits,
+            source=settings.output_collection,
+            provenance=provenance,
+        )
     counts = images.counts(sum(visit.n_measured for visit in visits))
     status = worst([v.status for v in visits] + ([Status.WARNING] if problems else []))
     executed = run_notebooks(settings, site, [v.visit for v in visits], progress)
@@ -126,7 +137,7 @@ def run_night(settings: NightSettings, site: Site, progress: Progress) -> NightR
             counts=counts,
             visits=visits,
             problems=problems,
-            provenance=collect_provenance(settings, records, started_utc),
+            provenance=provenance,
             records=records,
             notebooks=executed.titles,
             visit_notebooks=executed.visits,

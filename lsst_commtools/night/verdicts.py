@@ -116,6 +116,8 @@ def judge_visit(rows: pd.DataFrame, limits: Mapping[str, Limit] = DEFAULT_LIMITS
     VisitVerdict
         Never good if a detector is missing or a required figure could not be measured.
     """
+    # A summary that another version wrote may lack columns: what is not there is unknown.
+    rows = rows.reindex(columns=list(dict.fromkeys([*rows.columns, *_MEDIANS, "field_pixel_scale_arcsec"])))
     values = {name: _median(rows[name]) for name in _MEDIANS}
     # One detector knows its own scale less well than the whole field does, where enough of them were solved.
     field_scale = _median(rows["field_pixel_scale_arcsec"])
@@ -172,5 +174,5 @@ def judge_night(summaries: pd.DataFrame, limits: Mapping[str, Limit] = DEFAULT_L
 
 def _median(values: pd.Series) -> float:
     """Median of the finite values; unlike numpy's, NaN of none without a warning."""
-    finite = values[np.isfinite(values)]
+    finite = values[np.isfinite(values.astype(np.float64))]
     return float(finite.median()) if len(finite) else float("nan")

@@ -64,5 +64,12 @@ def test_masked_amplifiers_are_a_warning(night_summaries):
     assert str(one(night_summaries).status) == "warning"
 
 
+def test_a_column_that_is_not_there_is_unknown(night_summaries):
+    verdict = one(night_summaries.drop(columns=["de2_median"]))
+    assert np.isnan(verdict.values["de2_median"])
+    assert str(verdict.status) == "unknown"
+    assert "de2_median is unknown" in verdict.reasons
+
+
 def test_no_visits_no_verdicts():
     assert judge_night(pd.DataFrame(columns=["visit", "detector"])) == []
