@@ -12,7 +12,9 @@ _NO_BENCHMARKS = {"__main__", "common"}
 
 
 def main(names: list[str]) -> int:
-    found = [m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)]) if m.name not in _NO_BENCHMARKS]
+    found = [
+        m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)]) if m.name not in _NO_BENCHMARKS
+    ]
     missed = []
     for name in names or found:
         print(f"== {name}", flush=True)

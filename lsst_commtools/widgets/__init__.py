@@ -12,7 +12,12 @@ if TYPE_CHECKING:
 
 __all__ = ["CscPanel", "ParameterForm", "RepositoryBrowser", "SignPanel"]
 
-_HOMES = {"CscPanel": "csc", "ParameterForm": "procedures", "RepositoryBrowser": "repos", "SignPanel": "procedures"}
+_HOMES = {
+    "CscPanel": "csc",
+    "ParameterForm": "procedures",
+    "RepositoryBrowser": "repos",
+    "SignPanel": "procedures",
+}
 
 
 def __getattr__(name: str) -> Any:
