@@ -30,7 +30,7 @@ def test_the_graph_shows_each_milestone_and_need(source):
 def test_the_burn_down():
     board = Releases(Site(name="hilltop"))
     plot = burn_down_figure(board, [dt.date(2017, 7, 1), dt.date(2018, 7, 1), dt.date(2022, 10, 1)])
-    planned, still_open = (r.data_source.data["y"] for r in plot.select(GlyphRenderer))
+    planned, still_open = (r.data_source.data["y"] for r in plot.renderers)
     assert list(planned) == sorted(planned, reverse=True)
     assert planned[-1] == 0
     assert set(still_open) == {len(board.model.features)}
