@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,10 @@ def empty_home(tmp_path_factory, monkeypatch):
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("COMMTOOLS_HOME", str(home / "commtools"))
-    return home
+    yield home
+    for name in [n for n in os.environ if n.startswith("COMMTOOLS_") and n != "COMMTOOLS_TEST_DATA"]:
+        monkeypatch.delenv(name)
+        os.environ.pop(name, None)
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +30,12 @@ def test_data():
     if not folder or not Path(folder).is_dir():
         pytest.skip("the shared real data is absent: set COMMTOOLS_TEST_DATA to its folder")
     return Path(folder)
+
+
+def pytest_configure(config):
+    """A shell's background job ignores interrupts, and so would all that the tests start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser):

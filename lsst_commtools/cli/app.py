@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import itertools
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ _COMMANDS = {
 }
 
 _GLOBAL_OPTIONS = ("--site", "--format")
+_SITE_VARIABLE = "COMMTOOLS_SITE"
 
 
 class LazyGroup(click.Group):
@@ -72,11 +74,21 @@ class LazyGroup(click.Group):
 def app(ctx: click.Context, site_name: str | None, output: str) -> None:
     """Test components, find images, judge the night, rehearse operations."""
     if site_name is not None:
-        # Kernels and workers that this command starts must work at the same site.
-        os.environ["COMMTOOLS_SITE"] = (
-            str(Path(site_name).absolute()) if Path(site_name).is_file() else site_name
-        )
+        ctx.with_resource(_site_of_children(site_name))
     ctx.obj = Context(site_name=site_name, output=Output(output))
+
+
+@contextlib.contextmanager
+def _site_of_children(name: str) -> Iterator[None]:
+    """Kernels and workers that a command starts work at its site."""
+    before = os.environ.get(_SITE_VARIABLE)
+    os.environ[_SITE_VARIABLE] = str(Path(name).absolute()) if Path(name).is_file() else name
+    try:
+        yield
+    finally:
+        os.environ.pop(_SITE_VARIABLE, None)
+        if before is not None:
+            os.environ[_SITE_VARIABLE] = before
 
 
 def _hoist(arguments: Sequence[str]) -> list[str]:

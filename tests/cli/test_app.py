@@ -6,6 +6,7 @@ import os
 import pytest
 
 from lsst_commtools.cli import main
+from lsst_commtools.cli.app import _site_of_children
 from lsst_commtools.cli.output import safe_text, to_json
 
 
@@ -85,11 +86,16 @@ def test_json_is_strict_and_plain(tmp_path):
     }
 
 
-def test_what_the_command_starts_works_at_the_same_site(capsys, tmp_path, monkeypatch):
+def test_what_a_command_starts_works_at_its_site(tmp_path, monkeypatch):
     path = tmp_path / "mine.yaml"
     path.write_text("title: Mine")
     monkeypatch.chdir(tmp_path)
-    assert run(capsys, "--site", "mine.yaml", "site", "show")[0] == 0
-    assert os.environ["COMMTOOLS_SITE"] == str(path)
-    assert run(capsys, "--site", "base", "site", "show")[0] == 0
-    assert os.environ["COMMTOOLS_SITE"] == "base"
+    for name, told in (("mine.yaml", str(path)), ("base", "base")):
+        with _site_of_children(name):
+            assert os.environ["COMMTOOLS_SITE"] == told
+        assert "COMMTOOLS_SITE" not in os.environ
+
+
+def test_the_site_of_one_command_is_not_that_of_the_next(capsys):
+    assert json.loads(run(capsys, "--site", "base", "--format", "json", "site", "show")[1])["name"] == "base"
+    assert json.loads(run(capsys, "--format", "json", "site", "show")[1])["name"] == "local"
