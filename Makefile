@@ -6,13 +6,17 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 PYTEST := $(BIN)/python -m pytest
 ROOMS := lsst_commtools tests benchmarks
 
-.PHONY: night test test-all lint types imports bench docs clean
+.PHONY: night test test-failed test-all lint types imports bench docs clean
 
 night: $(VENV)/.user
 	$(BIN)/commtools night $(NIGHT_OPTIONS)
 
 test: $(VENV)/.dev system-packages
 	$(PYTEST) -n 2 --dist loadscope $(PYTEST_OPTIONS)
+
+# What failed while two workers shared the machine, once more and alone: a real fault fails again.
+test-failed: $(VENV)/.dev
+	$(PYTEST) --last-failed --last-failed-no-failures none $(PYTEST_OPTIONS)
 
 test-all: $(VENV)/.dev system-packages
 	$(PYTEST) -n 2 --dist loadscope --all $(PYTEST_OPTIONS)
