@@ -14,7 +14,7 @@ from typing import Any
 import click
 from typing_extensions import override
 
-from lsst_commtools.cli.interrupt import remember_interrupts
+from lsst_commtools.cli.interrupt import remember_interrupts, was_interrupted
 from lsst_commtools.cli.output import Context, Output, print_error
 from lsst_commtools.errors import CommtoolsError, InputError
 
@@ -135,6 +135,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except Exception:
+        # A library that catches everything turns an interrupt into an error of its own.
+        if not was_interrupted():
+            raise
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
     sys.exit(code if isinstance(code, int) else 0)
 
 

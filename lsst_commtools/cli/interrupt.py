@@ -10,7 +10,7 @@ import signal
 import threading
 from types import FrameType
 
-__all__ = ["raise_if_interrupted", "remember_interrupts"]
+__all__ = ["raise_if_interrupted", "remember_interrupts", "was_interrupted"]
 
 _asked = threading.Event()
 
@@ -34,6 +34,11 @@ def raise_if_interrupted() -> None:
     if _asked.is_set() and threading.current_thread() is threading.main_thread():
         _asked.clear()
         raise KeyboardInterrupt
+
+
+def was_interrupted() -> bool:
+    """Tell whether SIGINT came since `remember_interrupts` and was not raised again yet."""
+    return _asked.is_set()
 
 
 def _handle(_number: int, _frame: FrameType | None) -> None:
