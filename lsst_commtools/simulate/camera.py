@@ -26,6 +26,7 @@ __all__ = [
     "SensorModel",
     "add_cosmic_rays",
     "bloom",
+    "dark_current",
     "expose",
     "read_out",
     "segments_of",
@@ -39,6 +40,8 @@ OVERSCAN_COLUMNS = 32
 OVERSCAN_ROWS = 16
 MAX_ADU = 65535
 COSMIC_RAYS_PER_CM2_S = 0.15
+DARK_CURRENT_ELECTRON_S = 0.03
+HOT_PIXEL_FRACTION = 2e-4
 PIXELS_PER_CM2 = 1.0e6
 
 # Order in the file and place on the detector, ITL: DETSEC of Segment10 is [509:1,1:2000] on the full sensor, that of
@@ -149,7 +152,7 @@ def sensor_model(plan: NightPlan, detector: Detector) -> SensorModel:
     SensorModel
         The same all night.
     """
-    random = generator(plan.seed, Stream.DETECTOR, detector.id)
+    random = generator(plan.observatory_seed, Stream.DETECTOR, detector.id)
     rows, columns = plan.shape[0] // 2, plan.shape[1] // 8
     x_mm, y_mm = focal_plane_pixels(plan, detector)
     radius2 = (x_mm**2 + y_mm**2) / 60.0**2
@@ -169,6 +172,29 @@ def sensor_model(plan: NightPlan, detector: Detector) -> SensorModel:
         response=response,
         bias_pattern_adu=(glow + slope + fixed).astype(np.float32),
     )
+
+
+@functools.lru_cache(maxsize=9)
+def dark_current(plan: NightPlan, detector: Detector) -> NDArray[np.float32]:
+    """Draw the dark current of one detector.
+
+    Parameters
+    ----------
+    plan, detector
+        Which detector, its size, and the seed.
+
+    Returns
+    -------
+    numpy.ndarray
+        Electrons per second of each pixel, float32: a glow that rises along the rows, and hot pixels.
+    """
+    random = generator(plan.observatory_seed, Stream.DARK, detector.id)
+    rows, columns = plan.shape
+    rate = np.empty(plan.shape, dtype=np.float32)
+    rate[:] = DARK_CURRENT_ELECTRON_S * np.linspace(0.8, 1.2, rows, dtype=np.float32)[:, None]
+    hot = random.integers(0, rows * columns, round(HOT_PIXEL_FRACTION * rows * columns))
+    rate.ravel()[hot] += random.lognormal(math.log(8.0), 0.7, len(hot)).astype(np.float32)
+    return rate
 
 
 def expose(

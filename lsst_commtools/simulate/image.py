@@ -9,9 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsst_commtools.instrument.cameras import Detector
-from lsst_commtools.simulate.camera import add_cosmic_rays, bloom, expose, read_out, sensor_model
+from lsst_commtools.simulate.camera import (
+    add_cosmic_rays,
+    bloom,
+    dark_current,
+    expose,
+    read_out,
+    sensor_model,
+)
 from lsst_commtools.simulate.faults import Fault
-from lsst_commtools.simulate.headers import contradict, primary_cards, raw_bytes
+from lsst_commtools.simulate.headers import SHUTTER_LAG_S, contradict, primary_cards, raw_bytes
 from lsst_commtools.simulate.optics import visit_optics
 from lsst_commtools.simulate.paths import raw_path, second_path, star_path, write_bytes
 from lsst_commtools.simulate.plan import NightPlan
@@ -79,6 +86,9 @@ def _observe(
 
     model = sensor_model(plan, detector)
     electrons = expose(light, model, random(Stream.PIXELS))
+    if plan.darks:
+        dark = dark_current(plan, detector) * np.float32(exposure.exposure_time_s + SHUTTER_LAG_S)
+        electrons += random(Stream.DARK).poisson(dark)
     add_cosmic_rays(electrons, exposure.exposure_time_s, random(Stream.COSMIC_RAYS))
     bloom(electrons)
     dead = plan.faults.dead_amplifier

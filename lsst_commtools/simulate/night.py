@@ -97,6 +97,8 @@ def simulate_night(
     jitter_mas: float = 10.0,
     detectors: Sequence[int] | None = None,
     faults: Iterable[str | Fault] = (),
+    darks: int = 0,
+    observatory_seed: int | None = None,
     processes: int = 2,
     progress: Callable[[int, int], None] | None = None,
 ) -> SimulatedNight:
@@ -124,6 +126,11 @@ def simulate_night(
         Detector numbers; by default all.
     faults
         Names of faults, see `Fault`.
+    darks
+        How many dark exposures; without any the sensors have no dark current.
+    observatory_seed
+        Seed of what stays from night to night: stars, distortion, sensors; by default ``seed``. Nights that share
+        a repository share it.
     processes
         How many processes share the work; with 1 all is done here.
     progress
@@ -155,6 +162,8 @@ def simulate_night(
         jitter_mas=jitter_mas,
         detectors=None if detectors is None else tuple(detectors),
         faults=tuple(fault.value if isinstance(fault, Fault) else fault for fault in faults),
+        darks=darks,
+        observatory_seed=observatory_seed,
     )
     if processes < 1:
         raise InputError(f"processes is {processes!r}.", advice="Give 1 or more.")
@@ -214,9 +223,13 @@ def _write_reference(folder: Path, plan: NightPlan) -> None:
     parts = [
         reference_catalogue(
             make_star_field(
-                plan.seed, field, plan.field_radius_arcmin, assumed.stars_per_arcmin2, assumed.mag_range
+                plan.observatory_seed,
+                field,
+                plan.field_radius_arcmin,
+                assumed.stars_per_arcmin2,
+                assumed.mag_range,
             ),
-            plan.seed,
+            plan.observatory_seed,
             field,
             assumed.reference_mag_limit,
         )

@@ -272,7 +272,7 @@ def _telescope_wcs(optics: VisitOptics, detector: Detector) -> WCS:
 
 def _distortion(plan: NightPlan, detector: Detector) -> tuple[Vector, Vector]:
     """Draw SIP coefficients A and B: second and third order only."""
-    random = generator(plan.seed, Stream.DISTORTION, detector.id)
+    random = generator(plan.observatory_seed, Stream.DISTORTION, detector.id)
     half = max(plan.shape) / 2.0
 
     def coefficients() -> Vector:

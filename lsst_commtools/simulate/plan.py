@@ -50,6 +50,10 @@ class NightPlan:
         Detectors to simulate.
     fault_names
         Faults, see `Fault`.
+    darks
+        How many dark exposures. Without any the sensors have no dark current, so that nothing calls for them.
+    observatory_seed
+        Seed of what stays from night to night: stars, distortion, sensors.
     """
 
     camera_name: str
@@ -63,6 +67,8 @@ class NightPlan:
     jitter_mas: float
     detector_ids: tuple[int, ...]
     fault_names: tuple[str, ...]
+    darks: int
+    observatory_seed: int
 
     @property
     def camera(self) -> Camera:
@@ -82,7 +88,7 @@ class NightPlan:
     @property
     def faults(self) -> FaultPlan:
         """Where the faults strike."""
-        first = self.biases + self.flats + 1
+        first = self.biases + self.flats + self.darks + 1
         return place_faults(
             [Fault(name) for name in self.fault_names],
             range(first, first + self.visits),
@@ -107,7 +113,7 @@ class NightPlan:
         dict
             As written beside the truth.
         """
-        return {
+        document: dict[str, Any] = {
             "camera": self.camera_name,
             "day_obs": self.day_obs,
             "visits": self.visits,
@@ -120,12 +126,24 @@ class NightPlan:
             "detectors": list(self.detector_ids),
             "faults": list(self.fault_names),
         }
+        # Only where they say something, so that nights that were simulated without them are known again.
+        if self.darks:
+            document["darks"] = self.darks
+        if self.observatory_seed != self.seed:
+            document["observatory_seed"] = self.observatory_seed
+        return document
 
     @functools.cached_property
     def exposures(self) -> tuple[Exposure, ...]:
-        """All exposures in the order of their sequence numbers: biases, flats, visits."""
+        """All exposures in the order of their sequence numbers: biases, flats, darks, visits."""
         return make_schedule(
-            self.camera.code, self.day_obs, self.biases, self.flats, self.visits, seed=self.seed
+            self.camera.code,
+            self.day_obs,
+            self.biases,
+            self.flats,
+            self.visits,
+            darks=self.darks,
+            seed=self.seed,
         )
 
 
@@ -142,6 +160,8 @@ def make_plan(
     jitter_mas: float,
     detectors: tuple[int, ...] | None,
     faults: tuple[str, ...],
+    darks: int = 0,
+    observatory_seed: int | None = None,
 ) -> NightPlan:
     """Check parameters and make the plan of a night.
 
@@ -157,6 +177,10 @@ def make_plan(
         Detector numbers; None for all.
     faults
         Names of faults.
+    darks
+        As in `NightPlan`.
+    observatory_seed
+        As in `NightPlan`; None for ``seed``.
 
     Returns
     -------
@@ -176,7 +200,9 @@ def make_plan(
         "visits": (visits, 0, MAX_VISITS),
         "biases": (biases, 0, MAX_CALIBRATIONS),
         "flats": (flats, 0, MAX_CALIBRATIONS),
+        "darks": (darks, 0, MAX_CALIBRATIONS),
         "seed": (seed, 0, 2**63),
+        "observatory_seed": (seed if observatory_seed is None else observatory_seed, 0, 2**63),
     }
     for what, (value, low, high) in whole_numbers.items():
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
@@ -207,9 +233,11 @@ def make_plan(
         jitter_mas=float(jitter_mas),
         detector_ids=chosen or tuple(d.id for d in known.science_detectors),
         fault_names=tuple(fault.value for fault in parse_faults(faults)),
+        darks=darks,
+        observatory_seed=seed if observatory_seed is None else observatory_seed,
     )
     if not plan.exposures:
-        raise InputError("The night has no exposure.", advice="Give visits, biases or flats.")
+        raise InputError("The night has no exposure.", advice="Give visits, biases, flats or darks.")
     _ = plan.faults
     return plan
 

@@ -24,6 +24,7 @@ class Stream(enum.IntEnum):
     COSMIC_RAYS = 10
     READOUT = 11
     TRAIL = 12
+    DARK = 13
 
 
 def generator(seed: int, stream: Stream, *keys: int) -> np.random.Generator:

@@ -75,7 +75,11 @@ def place_stars(optics: VisitOptics, detector: Detector) -> Scene:
     plan, exposure = optics.plan, optics.exposure
     assumed = plan.assumed
     field = make_star_field(
-        plan.seed, exposure.field, plan.field_radius_arcmin, assumed.stars_per_arcmin2, assumed.mag_range
+        plan.observatory_seed,
+        exposure.field,
+        plan.field_radius_arcmin,
+        assumed.stars_per_arcmin2,
+        assumed.mag_range,
     ).at_epoch(exposure.middle_mjd_tai)
     wcs = optics.true_wcs(detector)
     rough_x, rough_y = wcs.wcs_world2pix(field.ra_deg, field.dec_deg, 0)

@@ -21,10 +21,11 @@ __all__ = [
 
 FIRST_BIAS_HOUR_TAI = 18.0
 FIRST_FLAT_HOUR_TAI = 18.5
+FIRST_DARK_HOUR_TAI = 19.0
 FIRST_VISIT_HOUR_TAI = 25.0
 CALIBRATION_SPACING_S = 20.0
-VISIT_SPACING_S = 45.0
-FLAT_EXPOSURE_S, VISIT_EXPOSURE_S = 5.0, 30.0
+VISIT_SPACING_S = DARK_SPACING_S = 45.0
+FLAT_EXPOSURE_S, VISIT_EXPOSURE_S, DARK_EXPOSURE_S = 5.0, 30.0, 30.0
 VISITS_PER_FIELD = 3
 DITHER_ARCSEC = 30.0
 SITE_LATITUDE_DEG = -30.244639
@@ -43,7 +44,7 @@ class Exposure:
     obs_id
         Its name.
     image_type
-        BIAS, FLAT or OBJECT.
+        BIAS, FLAT, DARK or OBJECT.
     exposure_time_s
         Shutter time.
     begin_mjd_tai
@@ -80,7 +81,7 @@ class Exposure:
 
 
 def make_schedule(
-    camera_code: str, day_obs: int, biases: int, flats: int, visits: int, *, seed: int
+    camera_code: str, day_obs: int, biases: int, flats: int, visits: int, *, seed: int, darks: int = 0
 ) -> tuple[Exposure, ...]:
     """Plan the exposures of a night.
 
@@ -94,6 +95,8 @@ def make_schedule(
         How many of each kind, in this order.
     seed
         Seed of the dithers and rotations.
+    darks
+        How many dark exposures, between flats and visits.
 
     Returns
     -------
@@ -115,6 +118,9 @@ def make_schedule(
     for k in range(flats):
         start = begin(FIRST_FLAT_HOUR_TAI, k, CALIBRATION_SPACING_S)
         planned.append(Exposure(name(len(planned) + 1), "FLAT", FLAT_EXPOSURE_S, start))
+    for k in range(darks):
+        start = begin(FIRST_DARK_HOUR_TAI, k, DARK_SPACING_S)
+        planned.append(Exposure(name(len(planned) + 1), "DARK", DARK_EXPOSURE_S, start))
     for k in range(visits):
         start = begin(FIRST_VISIT_HOUR_TAI, k, VISIT_SPACING_S)
         planned.append(_visit(name(len(planned) + 1), start, k, seed))
