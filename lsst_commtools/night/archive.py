@@ -118,7 +118,7 @@ class Night:
         claim = read_claim(folder)
         return cls(
             site,
-            folder / "repo",
+            claim.get("repository") or folder / "repo",
             day_obs or int(claim["day_obs"]),
             instrument or str(claim["instrument"]),
             collection,

@@ -37,6 +37,9 @@ class NightSettings:
         Where the raw files come from, for the report: ``raw files of FOLDER`` or the simulation's parameters.
     processes
         Worker processes.
+    shared_repository, shared_storage
+        Where several nights share one, the Butler repository and the folder that raw files are transferred to; by
+        default the work folder has its own.
     """
 
     day_obs: int
@@ -46,6 +49,8 @@ class NightSettings:
     reference: Path | None
     origin: str
     processes: int = 2
+    shared_repository: Path | None = None
+    shared_storage: Path | None = None
 
     def __post_init__(self) -> None:
         check_day_obs(self.day_obs)
@@ -59,12 +64,12 @@ class NightSettings:
     @property
     def storage(self) -> Path:
         """Folder that raw files are transferred to."""
-        return self.work / "storage"
+        return self.shared_storage or self.work / "storage"
 
     @property
     def repository(self) -> Path:
         """The Butler repository."""
-        return self.work / "repo"
+        return self.shared_repository or self.work / "repo"
 
     @property
     def notebooks(self) -> Path:
@@ -90,6 +95,8 @@ class NightSettings:
             If the folder holds another night, or cannot be used as a folder.
         """
         mine = {"day_obs": self.day_obs, "instrument": self.instrument, "origin": self.origin}
+        if self.shared_repository is not None:
+            mine["repository"] = str(self.shared_repository)
         try:
             self.work.mkdir(parents=True, exist_ok=True)
             record = self.work / _RECORD
@@ -147,7 +154,7 @@ def read_claim(folder: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``day_obs``, ``instrument`` and ``origin``.
+        ``day_obs``, ``instrument`` and ``origin``; ``repository`` where it is not that of the folder.
 
     Raises
     ------

@@ -20,6 +20,7 @@ from lsst_commtools.site.home import commtools_home
 from lsst_commtools.site.images import ImagesSection
 from lsst_commtools.site.notices import NoticesSection
 from lsst_commtools.site.procedure import ProcedureSection
+from lsst_commtools.site.rehearsal import RehearsalSection
 from lsst_commtools.site.releases import ReleasesSection
 from lsst_commtools.site.repos import ReposSection
 from lsst_commtools.site.secrets import read_secret
@@ -67,6 +68,8 @@ class Site(Section):
         How procedures are run, and where their record lies.
     campaign
         How many notebooks are run.
+    rehearsal
+        How rehearsals are held.
     """
 
     name: str
@@ -82,6 +85,7 @@ class Site(Section):
     repos: ReposSection = Field(default_factory=ReposSection)
     procedure: ProcedureSection = Field(default_factory=ProcedureSection)
     campaign: CampaignSection = Field(default_factory=CampaignSection)
+    rehearsal: RehearsalSection = Field(default_factory=RehearsalSection)
 
     @classmethod
     def load(cls, name: str | os.PathLike[str] | None = None) -> Self:
