@@ -65,11 +65,12 @@ class CommtoolsError(Exception):
     changed
         What was and what was not changed, where that is not obvious.
     advice
-        What to do next.
+        What to do next, where that is more than `next_step`, the advice that holds for all errors of the class.
     """
 
     code: ClassVar[str] = "commtools"
     exit_code: ClassVar[int] = 3
+    next_step: ClassVar[str] = "Tell the developers what you did, with the sentence and its code."
 
     def __init__(self, message: str, *, changed: str = "", advice: str = "") -> None:
         super().__init__(message)
@@ -97,30 +98,37 @@ class InputError(CommtoolsError, ValueError):
 
     code = "input"
     exit_code = 2
+    next_step = "Correct the input that the sentence names, and try again."
 
 
 class IdentifierError(InputError):
     """Raised for a day_obs, seq_num, exposure id, obs id, detector or CSC name that is none."""
 
     code = "identifier"
+    next_step = (
+        "Write it as the sentence says: a night is 20261120, an image AT_O_20261120_000001, a CSC DIMM:1."
+    )
 
 
 class SiteError(InputError):
     """Raised when a site description or setting cannot be used."""
 
     code = "site"
+    next_step = "See what is set with `commtools site show`, and the settings in the reference."
 
 
 class ParameterError(InputError):
     """Raised when a parameter of a procedure is unknown or does not fit its type."""
 
     code = "parameter"
+    next_step = "See the notebook's parameters with `commtools run --help-notebook NB`."
 
 
 class TableError(InputError):
     """Raised when a table or file cannot be read or lacks a column."""
 
     code = "table"
+    next_step = "Look at the file that is named; columns with other names are told by `--columns`."
 
 
 class NotFoundError(CommtoolsError, LookupError):
@@ -128,6 +136,7 @@ class NotFoundError(CommtoolsError, LookupError):
 
     code = "not-found"
     exit_code = 2
+    next_step = "Ask for one of those that the sentence lists, or list what is there."
 
 
 class RefusedError(CommtoolsError):
@@ -135,12 +144,14 @@ class RefusedError(CommtoolsError):
 
     code = "refused"
     exit_code = 2
+    next_step = "Ask whoever owns the rule that is named; a site's rules are in its file."
 
 
 class LeaseError(RefusedError):
     """Raised when another run holds what this one would change."""
 
     code = "lease"
+    next_step = "Talk to the holder that is named; if its run is dead, `commtools runs recover`."
 
 
 class ServiceError(CommtoolsError, OSError):
@@ -148,48 +159,58 @@ class ServiceError(CommtoolsError, OSError):
 
     code = "service"
     exit_code = 3
+    next_step = "Try `commtools site check`, which tells the places that answer from those that do not."
 
 
 class UnreachableError(ServiceError):
     """Raised when a service gives no answer at all."""
 
     code = "unreachable"
+    next_step = "Check network, VPN and URL with `commtools site check`; on site local, `commtools sim up`."
 
 
 class AuthenticationError(ServiceError):
     """Raised when a login or token is not accepted."""
 
     code = "authentication"
+    next_step = "Renew the password or token of the service, in the environment or its file with mode 0600."
 
 
 class ForbiddenError(ServiceError):
     """Raised when the user is known to the service but lacks the right."""
 
     code = "forbidden"
+    next_step = "Ask the service's owner for the right, or somebody who has it."
 
 
 class RejectedError(ServiceError):
     """Raised when a service refused the request, or broke on it."""
 
     code = "rejected"
+    next_step = "Look at the state of what was commanded before trying again: it may have taken effect."
 
 
 class ProtocolError(ServiceError):
     """Raised when an answer breaks the contract of its service."""
 
     code = "protocol"
+    next_step = "Tell the developers, with the version of the service: its answers have changed."
 
 
 class LedgerAwayError(ServiceError):
     """Raised when the ledger could not be reached in the time that it is waited for."""
 
     code = "ledger-away"
+    next_step = (
+        "Wait or repair; events are kept beside the output notebook, and the next command takes them in."
+    )
 
 
 class ServiceTimeoutError(ServiceError, TimeoutError):
     """Raised when a service does not answer in time; the request may still take effect."""
 
     code = "timeout"
+    next_step = "Look at the state before trying again: the request may still take effect."
 
 
 class StepError(CommtoolsError):
@@ -197,12 +218,16 @@ class StepError(CommtoolsError):
 
     code = "step"
     exit_code = 3
+    next_step = (
+        "Look at the run with `commtools runs show`, mend the cause, and go on with `commtools runs resume`."
+    )
 
 
 class UnknownOutcomeError(StepError):
     """Raised when it could not be observed whether something happened."""
 
     code = "unknown-outcome"
+    next_step = "Look at the thing itself, by another way, before anything is repeated."
 
 
 class DataError(CommtoolsError, ValueError):
@@ -210,6 +235,7 @@ class DataError(CommtoolsError, ValueError):
 
     code = "data"
     exit_code = 1
+    next_step = "Look at the data that the sentence names; the figure stays unknown."
 
 
 def error_table() -> dict[str, type[CommtoolsError]]:

@@ -148,6 +148,7 @@ def print_error(error: CommtoolsError, output: Output) -> None:
     output
         Form of the output.
     """
-    print(f"commtools: {safe_text(error)} [{error.code}]", file=sys.stderr)
+    sentence = str(error) if error.advice else f"{error} {error.next_step}"
+    print(f"commtools: {safe_text(sentence)} [{error.code}]", file=sys.stderr)
     if output is Output.JSON:
         print(to_json({"error": error.to_dict()}))
