@@ -128,6 +128,20 @@ class Feed:
         if new:
             self.subscribe(new)
 
+    def unsubscribe(self, unwanted: Iterable[Subscription]) -> None:
+        """Ask for streams no more.
+
+        Parameters
+        ----------
+        unwanted
+            Streams; those that were not asked for do no harm.
+        """
+        with self._lock:
+            known = [s for s in unwanted if s in self._wanted]
+            for subscription in known:
+                del self._wanted[subscription]
+        self._send([s.message("unsubscribe") for s in known])
+
     def close(self) -> None:
         """Hang up and end the thread."""
         self._stop.set()

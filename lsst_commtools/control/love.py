@@ -69,7 +69,17 @@ class LoveBackend:
         csc
             The CSC, or a script by its index.
         """
-        self._feed.subscribe_once([Subscription("event", csc.name, csc.index, stream) for stream in _WORDS])
+        self._feed.subscribe_once(_words_of(csc))
+
+    def unlisten(self, csc: CscName) -> None:
+        """End what `listen` began: the log of a script that has ended brings nothing more.
+
+        Parameters
+        ----------
+        csc
+            The CSC, or a script by its index.
+        """
+        self._feed.unsubscribe(_words_of(csc))
 
     def follow_queue(self, index: int) -> None:
         """Subscribe to what LOVE tells of a script queue.
@@ -244,6 +254,10 @@ class LoveBackend:
                     topics = {}
                 self._commands = _read_commands(topics)
             return self._commands
+
+
+def _words_of(csc: CscName) -> list[Subscription]:
+    return [Subscription("event", csc.name, csc.index, stream) for stream in _WORDS]
 
 
 def _read_commands(topics: Any) -> dict[str, dict[str, set[str]]]:

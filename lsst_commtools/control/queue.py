@@ -265,7 +265,36 @@ class ScriptQueue:
         script = CscName("Script", index)
         self._love.follow_queue(self.index)
         self._love.listen(script)
-        deadline_s = time.monotonic() + (self._script_s if timeout_s is None else timeout_s)
+        try:
+            return self._follow(script, self._script_s if timeout_s is None else timeout_s, saw)
+        finally:
+            self._love.unlisten(script)
+
+    def pause(self) -> None:
+        """Let the queue take no more scripts; the current one goes on."""
+        self._command("pause", {})
+        self._see(running=False)
+
+    def resume(self) -> None:
+        """Let the queue take scripts again; a failed current script goes to the finished ones."""
+        self._command("resume", {})
+        self._see(running=True)
+
+    def stop(self, index: int) -> None:
+        """Stop a script; one that still waits is taken off the queue without a trace.
+
+        Parameters
+        ----------
+        index
+            SAL index of the script.
+        """
+        indices = [index] + [0] * 399
+        self._command("stopScripts", {"length": 1, "salIndices": indices, "terminate": False})
+
+    def _follow(
+        self, script: CscName, timeout_s: float, saw: Callable[[ScriptSight], None] | None
+    ) -> ScriptResult:
+        index, deadline_s = script.index, time.monotonic() + timeout_s
         last: ScriptSight | None = None
         since_s = asked_s = time.monotonic()
         patience_s = _APPEAR_S
@@ -298,27 +327,6 @@ class ScriptQueue:
                     advice="It goes on: follow it in LOVE, or stop it there.",
                 )
             self._love.board.wait(lambda: self._sight(index) != last, min(left_s, 1.0))  # noqa: B023 - waits here
-
-    def pause(self) -> None:
-        """Let the queue take no more scripts; the current one goes on."""
-        self._command("pause", {})
-        self._see(running=False)
-
-    def resume(self) -> None:
-        """Let the queue take scripts again; a failed current script goes to the finished ones."""
-        self._command("resume", {})
-        self._see(running=True)
-
-    def stop(self, index: int) -> None:
-        """Stop a script; one that still waits is taken off the queue without a trace.
-
-        Parameters
-        ----------
-        index
-            SAL index of the script.
-        """
-        indices = [index] + [0] * 399
-        self._command("stopScripts", {"length": 1, "salIndices": indices, "terminate": False})
 
     def _command(self, command: str, parameters: Mapping[str, Any]) -> None:
         self._love.check_command(self._csc, command, parameters)

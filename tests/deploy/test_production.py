@@ -1,7 +1,5 @@
 """Bringing a production CSC back, from wherever a test has left it."""
 
-import time
-
 import pytest
 
 from lsst_commtools.deploy import (
@@ -144,10 +142,7 @@ def test_a_script_that_waits_on_a_paused_queue_is_told(eyes):
     queue = eyes.queue("MT")
     queue.pause()
     index = queue.add("set_summary_state.py", {"data": [[CSC, "OFFLINE"]], "mute_alarms": False}, paused=True)
-    seen_by_s = time.monotonic() + 10.0
-    while index not in queue.state().scripts and time.monotonic() < seen_by_s:
-        time.sleep(0.05)  # LOVE tells of a script a little after the queue has taken it
-    with pytest.raises(UnknownOutcomeError, match="the queue is paused"):
+    with pytest.raises(UnknownOutcomeError, match=f"{index} .*the queue is paused"):
         wait_for_scripts(eyes, before, 0.5)
 
 
