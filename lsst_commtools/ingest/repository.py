@@ -188,6 +188,7 @@ def _register_dataset_types(butler: Butler) -> None:
     for name, keys, storage, calibration in (
         (RAW, ("instrument", "detector", "exposure"), "CommtoolsRaw", False),
         ("bias", ("instrument", "detector"), "CommtoolsImage", True),
+        ("dark", ("instrument", "detector"), "CommtoolsImage", True),
         ("flat", ("instrument", "detector", "physical_filter"), "CommtoolsImage", True),
         (DEFAULT_REFCAT, ("htm7",), "ArrowAstropy", False),
     ):
@@ -239,6 +240,7 @@ def certify(
     *,
     begin_tai: dt.datetime | None = None,
     end_tai: dt.datetime | None = None,
+    collection: str = "",
 ) -> int:
     """Certify the calibrations of a run for a span of time; within it they replace what was certified before.
 
@@ -249,11 +251,13 @@ def certify(
     camera
         The camera.
     dataset_type
-        ``bias`` or ``flat``.
+        ``bias``, ``dark`` or ``flat``.
     run
         Where they are.
     begin_tai, end_tai
         Validity, TAI without time zone, the end not inside; unbounded where None.
+    collection
+        CALIBRATION collection, which is made where it is not there; by default the camera's.
 
     Returns
     -------
@@ -266,7 +270,7 @@ def certify(
         If the run holds none, or the span is empty.
     """
     from astropy.time import Time
-    from lsst.daf.butler import MissingCollectionError, Timespan
+    from lsst.daf.butler import CollectionType, MissingCollectionError, Timespan
 
     if begin_tai is not None and end_tai is not None and end_tai <= begin_tai:
         raise DataError(f"The validity from {begin_tai} to {end_tai} TAI is empty.")
@@ -282,8 +286,9 @@ def certify(
         None if begin_tai is None else Time(begin_tai, scale="tai"),
         None if end_tai is None else Time(end_tai, scale="tai"),
     )
-    collection = calib_collection(camera)
+    collection = collection or calib_collection(camera)
     with butler.transaction():
+        butler.collections.register(collection, CollectionType.CALIBRATION)
         # The Butler cannot decertify a dataset type of which the collection never had any.
         if dataset_type in butler.registry.getCollectionSummary(collection).dataset_types.names:
             butler.registry.decertify(collection, dataset_type, span, dataIds=[ref.dataId for ref in refs])

@@ -1,4 +1,4 @@
-"""Mean bias and mean flat of several exposures of one detector, outliers left out."""
+"""Mean bias, dark and flat of several exposures of one detector, outliers left out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from lsst_commtools.errors import DataError
 from lsst_commtools.instrument.images import CalibratedImage, MaskPlane
 
-__all__ = ["combine_bias", "combine_flat"]
+__all__ = ["combine_bias", "combine_dark", "combine_flat"]
 
 _CLIP_SIGMA = 4.0
 
@@ -68,6 +68,37 @@ def combine_bias(images: Sequence[CalibratedImage]) -> CalibratedImage:
     # A bias has no light: its pixels' variance is that of the read noise, and must not follow the noise itself.
     floor = np.median(variance.reshape(len(images), -1), axis=1).astype(np.float32)
     mean, mean_variance = _clipped_mean(values, np.broadcast_to(floor[:, None, None], values.shape))
+    return CalibratedImage(mean, mean_variance, _common_mask(images), dict(images[0].header))
+
+
+def combine_dark(images: Sequence[CalibratedImage], dark_times_s: Sequence[float]) -> CalibratedImage:
+    """Average dark exposures to the dark current.
+
+    Parameters
+    ----------
+    images
+        Bias-subtracted dark exposures of one detector, in electrons.
+    dark_times_s
+        How long each collected charge.
+
+    Returns
+    -------
+    CalibratedImage
+        Dark current in electrons per second.
+
+    Raises
+    ------
+    DataError
+        If there is no image, they differ in shape, or a dark time is not positive.
+    """
+    if len(dark_times_s) != len(images):
+        raise DataError(f"{len(images)} darks have {len(dark_times_s)} dark times.")
+    for number, seconds in enumerate(dark_times_s):
+        if not seconds > 0 or not np.isfinite(seconds):
+            raise DataError(f"Dark number {number + 1} of {len(images)} has a dark time of {seconds} s.")
+    values, variance = _stack(images)
+    seconds_of_each = np.asarray(dark_times_s, dtype=np.float32)[:, None, None]
+    mean, mean_variance = _clipped_mean(values / seconds_of_each, variance / seconds_of_each**2)
     return CalibratedImage(mean, mean_variance, _common_mask(images), dict(images[0].header))
 
 

@@ -1,8 +1,8 @@
 """Instrument signature removal: from amplifiers in adu to one detector's image in electrons.
 
 Pure functions of arrays. In this order: saturated pixels are marked as read, the overscan is subtracted, the
-amplifiers are placed on the detector and multiplied by their gains, dead amplifiers are found and masked, bias and
-flat are applied, and each pixel gets its variance.
+amplifiers are placed on the detector and multiplied by their gains, dead amplifiers are found and masked, bias, dark
+and flat are applied, and each pixel gets its variance.
 """
 
 from __future__ import annotations
@@ -18,11 +18,19 @@ from lsst_commtools.errors import DataError
 from lsst_commtools.instrument.images import Amplifier, CalibratedImage, MaskPlane, RawImage
 from lsst_commtools.instrument.raws import assemble
 
-__all__ = ["AmplifierFigures", "IsrSettings", "apply_calibrations", "read_out", "subtract_overscan"]
+__all__ = [
+    "AmplifierFigures",
+    "IsrSettings",
+    "apply_calibrations",
+    "dark_time",
+    "read_out",
+    "subtract_overscan",
+]
 
 _SKIPPED_OVERSCAN_COLUMNS = 3  # they hold deferred charge of the last light-sensitive column
 _OVERSCAN_CLIP = 5.0
 _MAD_TO_SIGMA = 1.4826
+_LONGEST_DARK_S = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -226,6 +234,26 @@ def _grow_saturation(mask: NDArray[np.int32], growth_pixel: int) -> None:
     mask[grown] |= int(MaskPlane.SAT)
 
 
+def dark_time(header: dict[str, Any]) -> float | None:
+    """Read how long an image collected charge.
+
+    Parameters
+    ----------
+    header
+        Primary header.
+
+    Returns
+    -------
+    float or None
+        ``DARKTIME``, else ``EXPTIME``, in seconds; None where neither is a number that is not negative.
+    """
+    for key in ("DARKTIME", "EXPTIME"):
+        value = header.get(key)
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _LONGEST_DARK_S:
+            return float(value)
+    return None
+
+
 def _check_shape(image: CalibratedImage, calibration: CalibratedImage, what: str) -> None:
     if calibration.image.shape != image.image.shape:
         raise DataError(
@@ -239,8 +267,11 @@ def apply_calibrations(
     bias: CalibratedImage | None,
     flat: CalibratedImage | None,
     settings: IsrSettings | None = None,
+    *,
+    dark: CalibratedImage | None = None,
+    dark_time_s: float = 0.0,
 ) -> CalibratedImage:
-    """Subtract the bias and divide by the flat.
+    """Subtract the bias and the dark current, and divide by the flat.
 
     Parameters
     ----------
@@ -252,6 +283,10 @@ def apply_calibrations(
         Relative response, mean near 1, or None.
     settings
         Limits; the defaults if not given.
+    dark
+        Dark current in electrons per second, or None.
+    dark_time_s
+        How long the image collected charge.
 
     Returns
     -------
@@ -270,6 +305,12 @@ def apply_calibrations(
         pixels -= bias.image
         variance += bias.variance
         mask |= bias.mask & int(MaskPlane.BAD)
+    if dark is not None:
+        _check_shape(image, dark, "dark")
+        seconds = np.float32(dark_time_s)
+        pixels -= dark.image * seconds
+        variance += dark.variance * seconds**2
+        mask |= dark.mask & int(MaskPlane.BAD)
     if flat is not None:
         _check_shape(image, flat, "flat")
         usable = flat.image > settings.minimum_flat

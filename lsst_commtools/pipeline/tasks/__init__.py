@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 
 from lsst_commtools.pipeline.tasks.astrometry import AstrometryTask
-from lsst_commtools.pipeline.tasks.combine import CombineBiasTask, CombineFlatTask
+from lsst_commtools.pipeline.tasks.combine import CombineBiasTask, CombineDarkTask, CombineFlatTask
 from lsst_commtools.pipeline.tasks.isr import IsrTask
 from lsst_commtools.pipeline.tasks.measure import MeasureTask
 from lsst_commtools.pipeline.tasks.visit_summary import VisitSummaryTask
@@ -17,6 +17,7 @@ from lsst_commtools.pipeline.tasks.visit_summary import VisitSummaryTask
 __all__ = [
     "AstrometryTask",
     "CombineBiasTask",
+    "CombineDarkTask",
     "CombineFlatTask",
     "IsrTask",
     "MeasureTask",

@@ -1,4 +1,4 @@
-"""The tasks that make bias and flat of the night's calibration exposures."""
+"""The tasks that make bias, dark and flat of the night's calibration exposures."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ import lsst.pipe.base as pipe_base
 import lsst.pipe.base.connectionTypes as cT
 from typing_extensions import override
 
+from lsst_commtools.errors import DataError
 from lsst_commtools.instrument.images import CalibratedImage, RawImage
-from lsst_commtools.pipeline.combine import combine_bias, combine_flat
-from lsst_commtools.pipeline.isr import apply_calibrations, read_out
+from lsst_commtools.pipeline.combine import combine_bias, combine_dark, combine_flat
+from lsst_commtools.pipeline.isr import apply_calibrations, dark_time, read_out
 
 __all__ = [
     "CombineBiasConfig",
     "CombineBiasConnections",
     "CombineBiasTask",
+    "CombineDarkConfig",
+    "CombineDarkConnections",
+    "CombineDarkTask",
     "CombineFlatConfig",
     "CombineFlatConnections",
     "CombineFlatTask",
@@ -97,10 +101,85 @@ class CombineBiasTask(pipe_base.PipelineTask):
         return pipe_base.Struct(output=combine_bias(images))
 
 
+class CombineDarkConnections(pipe_base.PipelineTaskConnections, dimensions=("instrument", "detector")):
+    """Raw exposures and bias in, dark current out."""
+
+    raws = cT.Input(
+        name="raw",
+        storageClass="CommtoolsRaw",
+        dimensions=("instrument", "exposure", "detector"),
+        multiple=True,
+        deferLoad=True,
+        doc="Raw images; only those of type dark are used.",
+    )
+    bias = cT.Input(
+        name="bias",
+        storageClass="CommtoolsImage",
+        dimensions=("instrument", "detector"),
+        isCalibration=True,
+        doc="Mean bias of the same run.",
+    )
+    output = cT.Output(
+        name="dark",
+        storageClass="CommtoolsImage",
+        dimensions=("instrument", "detector"),
+        isCalibration=True,
+        doc="Dark current in electrons per second.",
+    )
+
+    @override
+    def adjustQuantum(self, inputs: Any, outputs: Any, label: str, data_id: Any) -> Any:
+        return _keep_type(inputs, label, "dark")
+
+
+class CombineDarkConfig(pipe_base.PipelineTaskConfig, pipelineConnections=CombineDarkConnections):
+    """`CombineDarkTask` has no settings of its own."""
+
+
+class CombineDarkTask(pipe_base.PipelineTask):
+    """Average dark exposures to the dark current."""
+
+    ConfigClass = CombineDarkConfig
+    _DefaultName = "combine_dark"
+
+    @override
+    def runQuantum(self, butlerQC: Any, inputRefs: Any, outputRefs: Any) -> None:
+        bias = butlerQC.get(inputRefs.bias)
+        raws = [handle.get() for handle in butlerQC.get(inputRefs.raws)]
+        butlerQC.put(self.run(raws, bias).output, outputRefs.output)
+
+    @override
+    def run(self, raws: Sequence[RawImage], bias: CalibratedImage | None) -> pipe_base.Struct:
+        """Average dark exposures of one detector.
+
+        Parameters
+        ----------
+        raws
+            As the camera wrote them.
+        bias
+            Mean bias, or None.
+
+        Returns
+        -------
+        lsst.pipe.base.Struct
+            ``output``: the dark current.
+        """
+        self.log.info("Dark of %d exposures", len(raws))
+        images = [apply_calibrations(read_out(raw)[0], bias, None) for raw in raws]
+        return pipe_base.Struct(output=combine_dark(images, [_dark_time(raw) for raw in raws]))
+
+
+def _dark_time(raw: RawImage) -> float:
+    seconds = dark_time(raw.header)
+    if seconds is None:
+        raise DataError(f"{raw.header.get('OBSID', 'A dark')} does not say how long it collected charge.")
+    return seconds
+
+
 class CombineFlatConnections(
     pipe_base.PipelineTaskConnections, dimensions=("instrument", "detector", "physical_filter")
 ):
-    """Raw exposures and bias in, relative response out."""
+    """Raw exposures, bias and dark in, relative response out."""
 
     raws = cT.Input(
         name="raw",
@@ -116,6 +195,14 @@ class CombineFlatConnections(
         dimensions=("instrument", "detector"),
         isCalibration=True,
         doc="Mean bias of the same run.",
+    )
+    dark = cT.Input(
+        name="dark",
+        storageClass="CommtoolsImage",
+        dimensions=("instrument", "detector"),
+        isCalibration=True,
+        minimum=0,
+        doc="Dark current of the same run.",
     )
     output = cT.Output(
         name="flat",
@@ -143,19 +230,22 @@ class CombineFlatTask(pipe_base.PipelineTask):
     @override
     def runQuantum(self, butlerQC: Any, inputRefs: Any, outputRefs: Any) -> None:
         bias = butlerQC.get(inputRefs.bias)
+        dark = butlerQC.get(inputRefs.dark) if hasattr(inputRefs, "dark") else None
         raws = [handle.get() for handle in butlerQC.get(inputRefs.raws)]
-        butlerQC.put(self.run(raws, bias).output, outputRefs.output)
+        butlerQC.put(self.run(raws, bias, dark).output, outputRefs.output)
 
     @override
-    def run(self, raws: Sequence[RawImage], bias: CalibratedImage | None) -> pipe_base.Struct:
+    def run(
+        self, raws: Sequence[RawImage], bias: CalibratedImage | None, dark: CalibratedImage | None = None
+    ) -> pipe_base.Struct:
         """Average flat exposures of one detector and filter.
 
         Parameters
         ----------
         raws
             As the camera wrote them.
-        bias
-            Mean bias, or None.
+        bias, dark
+            Mean bias and dark current, or None.
 
         Returns
         -------
@@ -163,5 +253,11 @@ class CombineFlatTask(pipe_base.PipelineTask):
             ``output``: the relative response.
         """
         self.log.info("Flat of %d exposures", len(raws))
-        images = [apply_calibrations(read_out(raw)[0], bias, None) for raw in raws]
+        images = []
+        for raw in raws:
+            seconds = dark_time(raw.header)
+            usable = dark if seconds is not None else None
+            images.append(
+                apply_calibrations(read_out(raw)[0], bias, None, dark=usable, dark_time_s=seconds or 0.0)
+            )
         return pipe_base.Struct(output=combine_flat(images))

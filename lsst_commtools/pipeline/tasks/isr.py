@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from lsst_commtools.instrument.images import CalibratedImage, MaskPlane, RawImage
 from lsst_commtools.pipeline.cosmics import fill_pixels, find_cosmic_rays
-from lsst_commtools.pipeline.isr import IsrSettings, apply_calibrations, read_out
+from lsst_commtools.pipeline.isr import IsrSettings, apply_calibrations, dark_time, read_out
 
 __all__ = ["IsrConfig", "IsrConnections", "IsrTask"]
 
@@ -38,6 +38,14 @@ class IsrConnections(pipe_base.PipelineTaskConnections, dimensions=("instrument"
         isCalibration=True,
         minimum=0,
         doc="Mean bias, certified for the time of the exposure.",
+    )
+    dark = cT.PrerequisiteInput(
+        name="dark",
+        storageClass="CommtoolsImage",
+        dimensions=("instrument", "detector"),
+        isCalibration=True,
+        minimum=0,
+        doc="Dark current, certified for the time of the exposure.",
     )
     flat = cT.PrerequisiteInput(
         name="flat",
@@ -67,7 +75,7 @@ class IsrConfig(pipe_base.PipelineTaskConfig, pipelineConnections=IsrConnections
 
 
 class IsrTask(pipe_base.PipelineTask):
-    """Remove the instrument signature: overscan, gains, bias, flat, saturation, dead amplifiers, cosmic rays."""
+    """Remove the instrument signature: overscan, gains, bias, dark, flat, saturation, dead amplifiers, cosmic rays."""
 
     ConfigClass = IsrConfig
     _DefaultName = "isr"
@@ -81,7 +89,11 @@ class IsrTask(pipe_base.PipelineTask):
 
     @override
     def run(
-        self, raw: RawImage, bias: CalibratedImage | None = None, flat: CalibratedImage | None = None
+        self,
+        raw: RawImage,
+        bias: CalibratedImage | None = None,
+        flat: CalibratedImage | None = None,
+        dark: CalibratedImage | None = None,
     ) -> pipe_base.Struct:
         """Calibrate one raw image.
 
@@ -89,7 +101,7 @@ class IsrTask(pipe_base.PipelineTask):
         ----------
         raw
             As the camera wrote it.
-        bias, flat
+        bias, flat, dark
             Calibrations, or None where none is certified.
 
         Returns
@@ -99,7 +111,11 @@ class IsrTask(pipe_base.PipelineTask):
         """
         settings = IsrSettings(saturation_electron=self.config.saturation_electron)
         image, amplifiers = read_out(raw, settings)
-        image = apply_calibrations(image, bias, flat, settings)
+        seconds = dark_time(raw.header)
+        if dark is not None and seconds is None:
+            self.log.warning("The dark is not applied: the header has no dark time")
+            dark = None
+        image = apply_calibrations(image, bias, flat, settings, dark=dark, dark_time_s=seconds or 0.0)
         usable = (image.mask & _UNUSABLE) == 0
         hit = find_cosmic_rays(
             image.image, image.variance, usable, narrowest_fwhm_pixel=self.config.narrowest_fwhm_pixel
@@ -107,12 +123,14 @@ class IsrTask(pipe_base.PipelineTask):
         fill_pixels(image.image, hit, usable)
         image.mask[hit] |= int(MaskPlane.CR)
         bad = [f"{a.name}: {a.fault}" for a in amplifiers if a.fault]
-        applied = [name for name, frame in (("bias", bias), ("flat", flat)) if frame is not None]
+        applied = [
+            name for name, frame in (("bias", bias), ("dark", dark), ("flat", flat)) if frame is not None
+        ]
         image.header["BADAMPS"] = "; ".join(bad)
         image.header["CALIBS"] = ", ".join(applied)
         for fault in bad:
             self.log.warning("Amplifier %s", fault)
-        if len(applied) < 2:
+        if bias is None or flat is None:  # not every night has darks, nor every camera a need for them
             self.log.warning("Calibrations applied: %s", ", ".join(applied) or "none")
         self.log.info("%d amplifiers, %d cosmic-ray pixels", len(amplifiers), int(hit.sum()))
         return pipe_base.Struct(output=image)
