@@ -19,6 +19,7 @@ from lsst_commtools.site.deploy import DeploySection
 from lsst_commtools.site.home import commtools_home
 from lsst_commtools.site.images import ImagesSection
 from lsst_commtools.site.notices import NoticesSection
+from lsst_commtools.site.pipeline import PipelineSection
 from lsst_commtools.site.procedure import ProcedureSection
 from lsst_commtools.site.rehearsal import RehearsalSection
 from lsst_commtools.site.releases import ReleasesSection
@@ -68,6 +69,8 @@ class Site(Section):
         How procedures are run, and where their record lies.
     campaign
         How many notebooks are run.
+    pipeline
+        How pipelines are run.
     rehearsal
         How rehearsals are held.
     """
@@ -85,6 +88,7 @@ class Site(Section):
     repos: ReposSection = Field(default_factory=ReposSection)
     procedure: ProcedureSection = Field(default_factory=ProcedureSection)
     campaign: CampaignSection = Field(default_factory=CampaignSection)
+    pipeline: PipelineSection = Field(default_factory=PipelineSection)
     rehearsal: RehearsalSection = Field(default_factory=RehearsalSection)
 
     @classmethod
