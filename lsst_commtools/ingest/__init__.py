@@ -6,9 +6,21 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lsst_commtools.ingest.arrival import ArrivalReport, ArrivalWatcher
+    from lsst_commtools.ingest.arrival_journal import ArrivedFile, ArrivedVisit, VisitState
+    from lsst_commtools.ingest.endpoints import Destination, SshSettings
     from lsst_commtools.ingest.ingester import TRANSFERS, Ingester
+    from lsst_commtools.ingest.latency import (
+        ImageStamps,
+        Latency,
+        LatencyReport,
+        latencies,
+        tai_to_utc,
+        utc_to_tai,
+    )
     from lsst_commtools.ingest.ledger import IngestLedger
     from lsst_commtools.ingest.outcomes import FileOutcome, IngestReport, Outcome
+    from lsst_commtools.ingest.rate import Rate
     from lsst_commtools.ingest.refcats import ingest_refcat
     from lsst_commtools.ingest.repository import (
         calib_collection,
@@ -20,16 +32,41 @@ if TYPE_CHECKING:
         raw_run,
         register_instrument,
     )
+    from lsst_commtools.ingest.rsync import RsyncTransfer
     from lsst_commtools.ingest.transfer import TransferRecord, find_raw_files, transfer_files
+    from lsst_commtools.ingest.transfer_values import (
+        FileTransfer,
+        TransferOutcome,
+        TransferProgress,
+        TransferReport,
+        Verification,
+    )
 
 __all__ = [
     "TRANSFERS",
+    "ArrivalReport",
+    "ArrivalWatcher",
+    "ArrivedFile",
+    "ArrivedVisit",
+    "Destination",
     "FileOutcome",
+    "FileTransfer",
+    "ImageStamps",
     "IngestLedger",
     "IngestReport",
     "Ingester",
+    "Latency",
+    "LatencyReport",
     "Outcome",
+    "Rate",
+    "RsyncTransfer",
+    "SshSettings",
+    "TransferOutcome",
+    "TransferProgress",
     "TransferRecord",
+    "TransferReport",
+    "Verification",
+    "VisitState",
     "calib_collection",
     "calib_run",
     "certify",
@@ -37,19 +74,36 @@ __all__ = [
     "defaults_collection",
     "find_raw_files",
     "ingest_refcat",
+    "latencies",
     "open_repository",
     "raw_run",
     "register_instrument",
+    "tai_to_utc",
     "transfer_files",
+    "utc_to_tai",
 ]
 
 _HOMES = {
+    "ArrivalReport": "arrival",
+    "ArrivalWatcher": "arrival",
+    "ArrivedFile": "arrival_journal",
+    "ArrivedVisit": "arrival_journal",
+    "VisitState": "arrival_journal",
+    "Destination": "endpoints",
+    "SshSettings": "endpoints",
     "TRANSFERS": "ingester",
     "Ingester": "ingester",
+    "ImageStamps": "latency",
+    "Latency": "latency",
+    "LatencyReport": "latency",
+    "latencies": "latency",
+    "tai_to_utc": "latency",
+    "utc_to_tai": "latency",
     "IngestLedger": "ledger",
     "FileOutcome": "outcomes",
     "IngestReport": "outcomes",
     "Outcome": "outcomes",
+    "Rate": "rate",
     "ingest_refcat": "refcats",
     "calib_collection": "repository",
     "calib_run": "repository",
@@ -59,9 +113,15 @@ _HOMES = {
     "open_repository": "repository",
     "raw_run": "repository",
     "register_instrument": "repository",
+    "RsyncTransfer": "rsync",
     "TransferRecord": "transfer",
     "find_raw_files": "transfer",
     "transfer_files": "transfer",
+    "FileTransfer": "transfer_values",
+    "TransferOutcome": "transfer_values",
+    "TransferProgress": "transfer_values",
+    "TransferReport": "transfer_values",
+    "Verification": "transfer_values",
 }
 
 
