@@ -26,6 +26,10 @@ class RehearsalSection(Section):
         Rate that the transfer should have, with its unit.
     transfer_limit
         Rate that the transfer is held down to, with its unit; empty for none. A simulated long haul.
+    transfer_timeout_s
+        Silence after which a connection counts as lost, in seconds.
+    transfer_patience_s
+        How long nothing at all may get through before the step fails, in seconds.
     destination
         Where rsync brings files to: ``rsync://host/module/folder`` or ``user@host:folder``; empty for the storage
         folder of the rehearsal.
@@ -48,6 +52,8 @@ class RehearsalSection(Section):
     image_columns: int = Field(default=640, ge=256, le=4096)
     transfer_expected: str = "40 MB/s"
     transfer_limit: str = ""
+    transfer_timeout_s: PositiveFloat = 20.0
+    transfer_patience_s: PositiveFloat = 120.0
     destination: str = ""
     visit_timeout_s: PositiveFloat = 60.0
     settle_s: NonNegativeFloat = 0.5
