@@ -8,7 +8,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["displacements", "spread"]
+__all__ = ["displacements", "largest", "spread"]
 
 _MAS = 180.0 / np.pi * 3.6e6
 
@@ -91,3 +91,24 @@ def spread(start: Any, visit: Any, visits: Any, east: Any, north: Any, out: Any)
                 column += 1
             if column < len(visits) and visits[column] == visit[row]:
                 out[k, 0, column], out[k, 1, column] = east[row], north[row]
+
+
+@numba.njit(cache=True, nogil=True)
+def largest(start: Any, east: Any, north: Any) -> Any:
+    """Give the length of the largest displacement of each object.
+
+    Parameters
+    ----------
+    start, east, north
+        As in `ObjectSet`.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, shape (n,); 0 where there is none.
+    """
+    out = np.zeros(len(start) - 1, np.float32)
+    for k in range(len(out)):
+        for row in range(start[k], start[k + 1]):
+            out[k] = max(out[k], east[row] * east[row] + north[row] * north[row])
+    return np.sqrt(out)

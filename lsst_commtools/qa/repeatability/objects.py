@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsst_commtools.qa.projection import unit_vectors
-from lsst_commtools.qa.repeatability.grouping import displacements, spread
+from lsst_commtools.qa.repeatability.grouping import displacements, largest, spread
 
 __all__ = ["LARGEST_SPREAD_ARCSEC", "N_GROUPS", "ZONE_DEG", "ObjectSet", "make_objects"]
 
@@ -85,11 +85,14 @@ class ObjectSet:
         bits = self.ra_deg.view(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
         return np.asarray((bits >> np.uint64(33)) % np.uint64(N_GROUPS)).astype(np.int8)
 
-    @property
-    def zone_start(self) -> NDArray[np.int64]:
-        """First object of each zone of declination from the south pole on, shape (zones + 1,)."""
-        zones = np.arange(round(180.0 / ZONE_DEG) + 1)
-        return np.searchsorted(_zone(self.dec_deg), zones).astype(np.int64)
+    @functools.cached_property
+    def zones(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Zones of declination that have objects, counted from the south pole, and the first object of each.
+
+        Shapes (zones,) and (zones + 1,).
+        """
+        number, first = np.unique(_zone(self.dec_deg), return_index=True)
+        return number, np.append(first, len(self)).astype(np.int64)
 
     def vectors(self) -> NDArray[np.float64]:
         """Give the unit vectors of the reference positions.
@@ -101,8 +104,8 @@ class ObjectSet:
         """
         return unit_vectors(self.ra_deg, self.dec_deg)
 
-    def trigonometry(self) -> NDArray[np.float64]:
-        """Give what the direction of a pair is computed from.
+    def trigonometry(self) -> NDArray[np.float32]:
+        """Give what the directions east and north at each object are computed from.
 
         Returns
         -------
@@ -110,7 +113,7 @@ class ObjectSet:
             cos RA, sin RA, cos Dec, sin Dec, shape (n, 4).
         """
         ra, dec = np.radians(self.ra_deg), np.radians(self.dec_deg)
-        return np.stack([np.cos(ra), np.sin(ra), np.cos(dec), np.sin(dec)], axis=1)
+        return np.stack([np.cos(ra), np.sin(ra), np.cos(dec), np.sin(dec)], axis=1).astype(np.float32)
 
     def largest_mas(self) -> NDArray[np.float32]:
         """Give the length of each object's largest displacement.
@@ -120,9 +123,7 @@ class ObjectSet:
         numpy.ndarray
             Shape (n,).
         """
-        if not len(self.visit):
-            return np.zeros(len(self), np.float32)
-        return np.maximum.reduceat(np.hypot(self.east_mas, self.north_mas), self.start[:-1])
+        return np.asarray(largest(self.start, self.east_mas, self.north_mas))
 
     def dense_bytes(self, visits: NDArray[np.int64]) -> int:
         """Give the size of what `dense` makes.

@@ -1,7 +1,8 @@
 """All pairs of objects in an annulus, each once, in blocks of bounded size.
 
-Objects are sorted by zone of declination and right ascension. For each object and each zone the possible right
-ascensions follow from the haversine formula, at the poles and across RA 0 as well; the distance itself decides.
+Objects are sorted by zone of declination and right ascension. For two zones the possible differences in right ascension
+follow from the haversine formula, at the poles and across RA 0 as well. While one star moves along its zone, the
+stretch of possible partners moves along the other, so that nothing is searched; the distance itself decides.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ __all__ = ["BLOCK_PAIRS", "pair_blocks"]
 BLOCK_PAIRS = 1 << 16
 """Pairs of a block: what belongs to it stays in the processor's cache."""
 _MARGIN = 1e-9
+_ROUNDING = 1e-12
+_PIECES = 6
 
 
 def pair_blocks(
@@ -40,7 +43,7 @@ def pair_blocks(
     inner_deg, outer_deg
         Least and largest separation, both included.
     block
-        Pairs, at least 1, after which a block ends; one object's partners stay together.
+        Pairs, at least 1, after which a block ends; one object's partners in a zone stay together.
 
     Yields
     ------
@@ -50,30 +53,13 @@ def pair_blocks(
     if not len(first) or not len(second):
         return
     same = first is second
-    vectors1 = first.vectors()
-    vectors2 = vectors1 if same else second.vectors()
-    sky1 = np.radians(np.stack([first.ra_deg, first.dec_deg], axis=1))
-    ra2 = np.radians(second.ra_deg)
-    zone_start, (inner, outer) = second.zone_start, np.radians([inner_deg, outer_deg])
+    sides = [(o.vectors(), np.radians(o.ra_deg), *o.zones) for o in ((first,) if same else (first, second))]
+    inner, outer = np.radians([inner_deg, outer_deg])
     reach = np.array([inner, outer, np.sinc(inner / np.pi)])
-    edges = np.maximum(np.cos(np.radians(ZONE_DEG * np.arange(len(zone_start)) - 90.0)), 0.0)
-    out = np.empty((2, block + len(second)), np.int32)
-    row = 0
-    while row < len(first):
-        row, n = _find(
-            row,
-            sky1,
-            vectors1,
-            ra2,
-            vectors2,
-            zone_start,
-            np.radians(ZONE_DEG),
-            edges,
-            reach,
-            same,
-            block,
-            out,
-        )
+    place = np.array([0, -1, 0, 0])
+    out = np.empty((2, max(block, 1) + int(np.diff(sides[-1][3]).max())), np.int32)
+    while place[0] < len(sides[0][2]):
+        n = _fill(place, *sides[0], *sides[-1], np.radians(ZONE_DEG), reach, same, max(block, 1), out)
         if n:
             yield out[0, :n].copy(), out[1, :n].copy()
 
@@ -90,98 +76,119 @@ def _lower(values: Any, first: int, last: int, bound: float) -> int:
     return first
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
-def _window(
-    dec: float, cos_dec: float, low: float, height: float, low_cos: float, high_cos: float, reach: Any
-) -> Any:
-    """Bound the difference in right ascension of a pair with one star in a zone; -1 where there is none.
+@numba.njit(cache=True, nogil=True)
+def _largest_cosine(low: float, high: float) -> float:
+    return 1.0 if low <= 0.0 <= high else max(np.cos(low), np.cos(high))
+
+
+@numba.njit(cache=True, nogil=True)
+def _window(zone1: int, zone2: int, height: float, reach: Any) -> Any:
+    """Bound the difference in right ascension of the pairs of two zones; -1 where there are none.
 
     From haversine's formula with bounds instead of sines: sin^2 a - sin^2 b <= a^2 - b^2 for a >= b, and not less than
     that times sin(2a) / 2a; x <= arcsin x <= x + (pi / 2 - 1) x^3.
     """
     inner, outer, shrunk = 0.5 * reach[0], 0.5 * reach[1], reach[2]
-    high = low + height
-    nearest = 0.5 * max(0.0, low - dec, dec - high)
+    low1, low2 = zone1 * height - 0.5 * np.pi - _ROUNDING, zone2 * height - 0.5 * np.pi - _ROUNDING
+    high1, high2 = low1 + height + 2.0 * _ROUNDING, low2 + height + 2.0 * _ROUNDING
+    nearest = 0.5 * max(0.0, low2 - high1, low1 - high2)
     if nearest > outer:
         return -1.0, -1.0
-    furthest = 0.5 * max(abs(low - dec), abs(high - dec))
+    furthest = 0.5 * max(high2 - low1, high1 - low2)
     most = np.pi
-    room, shrink = outer * outer - nearest * nearest, cos_dec * min(low_cos, high_cos)
+    room = outer * outer - nearest * nearest
+    shrink = max(min(np.cos(low1), np.cos(high1)), 0.0) * max(min(np.cos(low2), np.cos(high2)), 0.0)
     if room < shrink:
         sine = np.sqrt(room / shrink)
         most = min(2.0 * (sine + 0.5708 * sine * sine * sine), np.pi)
     least = 0.0
     room = (inner * inner - furthest * furthest) * shrunk
     if room > 0.0:
-        stretch = cos_dec * (1.0 if low <= 0.0 <= high else max(low_cos, high_cos))
+        stretch = _largest_cosine(low1, high1) * _largest_cosine(low2, high2)
         if room > stretch * (1.0 + 1e-12):
             return -1.0, -1.0
         least = 2.0 * np.sqrt(min(room / stretch, 1.0))
     return least - _MARGIN, most + _MARGIN
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
-def _is_wanted(delta: float, later: Any, same: Any, west: Any) -> Any:
-    """Whether a pair is met from this star, on this side: each pair is met from both stars or on both sides."""
-    if delta > np.pi:
-        delta -= 2.0 * np.pi
-    elif delta <= -np.pi:
-        delta += 2.0 * np.pi
-    if not same:
-        return (delta < 0.0) == west
-    return later if delta in (0.0, np.pi) else delta > 0.0
+@numba.njit(cache=True, nogil=True)
+def _stretch(piece: int, near: float, far: float) -> Any:
+    """Give the bounds of one of six pieces of what lies near to far, to the east or west; they do not overlap.
 
-
-@numba.njit(cache=True, nogil=True, inline="always")
-def _gather(
-    row: int, ra: float, point: Any, low: float, high: float, begin: int, end: int, ra2: Any, vectors2: Any,
-    chords: Any, same: Any, west: Any, out: Any, n: int,
-) -> int:  # fmt: skip
-    """Note the partners between two right ascensions in one zone; give how many pairs there are now."""
-    for shift in range(-1, 2):
-        turn = 2.0 * np.pi * shift
-        if high < turn or low > turn + 2.0 * np.pi:
-            continue
-        k = _lower(ra2, begin, end, low - turn)
-        while k < end and ra2[k] <= high - turn:
-            if _is_wanted(ra2[k] - ra, k > row, same, west):
-                dx, dy, dz = vectors2[k, 0] - point[0], vectors2[k, 1] - point[1], vectors2[k, 2] - point[2]
-                chord2 = dx * dx + dy * dy + dz * dz
-                if chords[0] <= chord2 <= chords[1]:
-                    out[0, n], out[1, n] = row, k
-                    n += 1
-            k += 1
-    return n
+    The pieces are two sides times three turns of the circle, since right ascensions are from 0 to 2 pi.
+    """
+    side, turn = piece // 3, piece % 3 - 1
+    low, high = near, far
+    if near <= 10.0 * _MARGIN:
+        low = -far
+        if far >= np.pi:
+            low, high = -4.0 * np.pi, 4.0 * np.pi
+            if turn:
+                return 1.0, -1.0
+    elif far >= np.pi:
+        high = 2.0 * np.pi - near
+    elif side:
+        low, high = -far, -near
+    if side and (near <= 10.0 * _MARGIN or far >= np.pi):
+        return 1.0, -1.0
+    return low - 2.0 * np.pi * turn, high - 2.0 * np.pi * turn
 
 
 @numba.njit(cache=True, nogil=True)
-def _find(
-    row: int, sky1: Any, vectors1: Any, ra2: Any, vectors2: Any, zone_start: Any, height: float, edges: Any,
-    reach: Any, same: Any, block: int, out: Any,
+def _sweep(
+    row: int, last_row: int, begin: int, end: int, low: float, high: float, vectors1: Any, ra1: Any, vectors2: Any,
+    ra2: Any, own: Any, chords: Any, block: int, out: Any, n: int,
 ) -> Any:  # fmt: skip
-    """Fill a block with pairs from a row on; give the next row and the number of pairs."""
-    n = 0
-    chords = ((2.0 * np.sin(0.5 * reach[0])) ** 2, (2.0 * np.sin(0.5 * reach[1])) ** 2)
-    while row < len(sky1) and n < max(block, 1):
-        ra, dec = sky1[row, 0], sky1[row, 1]
-        cos_dec = max(np.cos(dec), 0.0)
-        point = (vectors1[row, 0], vectors1[row, 1], vectors1[row, 2])
-        lowest = max(int((dec + 0.5 * np.pi - reach[1]) / height) - 1, 0)
-        highest = min(int((dec + 0.5 * np.pi + reach[1]) / height) + 1, len(zone_start) - 2)
-        for zone in range(lowest, highest + 1):
-            begin, end = zone_start[zone], zone_start[zone + 1]
-            if begin == end:
-                continue
-            low = zone * height - 0.5 * np.pi
-            near, far = _window(dec, cos_dec, low, height, edges[zone], edges[zone + 1], reach)
-            if far < 0.0:
-                continue
-            n = _gather(
-                row, ra, point, ra + near, ra + far, begin, end, ra2, vectors2, chords, same, False, out, n
-            )
-            if not same:
-                n = _gather(
-                    row, ra, point, ra - far, ra - near, begin, end, ra2, vectors2, chords, same, True, out, n
-                )
+    """Note the pairs of the rows of a zone with a stretch of another; give the next row and the number of pairs."""
+    if ra1[last_row - 1] + high < ra2[begin] or ra1[row] + low > ra2[end - 1]:
+        return last_row, n
+    first = _lower(ra2, begin, end, ra1[row] + low)
+    last = first
+    while row < last_row and n < block:
+        while first < end and ra2[first] < ra1[row] + low:
+            first += 1
+        last = max(last, first)
+        while last < end and ra2[last] <= ra1[row] + high:
+            last += 1
+        x, y, z = vectors1[row, 0], vectors1[row, 1], vectors1[row, 2]
+        for k in range(max(first, row + 1) if own else first, last):
+            dx, dy, dz = vectors2[k, 0] - x, vectors2[k, 1] - y, vectors2[k, 2] - z
+            chord2 = dx * dx + dy * dy + dz * dz
+            out[0, n], out[1, n] = row, k
+            n += (chord2 >= chords[0]) & (chord2 <= chords[1])  # without a jump: half of them are not pairs
         row += 1
     return row, n
+
+
+@numba.njit(cache=True, nogil=True)
+def _fill(
+    place: Any, vectors1: Any, ra1: Any, zones1: Any, start1: Any, vectors2: Any, ra2: Any, zones2: Any,
+    start2: Any, height: float, reach: Any, same: Any, block: int, out: Any,
+) -> Any:  # fmt: skip
+    """Fill a block with pairs from a place (zone, other zone, piece, row) on, which moves on; give their number."""
+    n = 0
+    chords = ((2.0 * np.sin(0.5 * reach[0])) ** 2, (2.0 * np.sin(0.5 * reach[1])) ** 2)
+    span = int(reach[1] / height) + 2
+    while place[0] < len(zones1):
+        a = place[0]
+        if place[1] < 0:
+            place[1] = a if same else np.searchsorted(zones2, zones1[a] - span)
+        while place[1] < len(zones2) and zones2[place[1]] <= zones1[a] + span:
+            b = place[1]
+            near, far = _window(zones1[a], zones2[b], height, reach)
+            while far >= 0.0 and place[2] < _PIECES:
+                low, high = _stretch(place[2], near, far)
+                if low <= high:
+                    place[3], n = _sweep(
+                        max(place[3], start1[a]), start1[a + 1], start2[b], start2[b + 1], low, high,
+                        vectors1, ra1, vectors2, ra2, same and a == b, chords, block, out, n,
+                    )  # fmt: skip
+                    if place[3] < start1[a + 1]:
+                        return n
+                place[2] += 1
+                place[3] = 0
+            place[1] += 1
+            place[2] = place[3] = 0
+        place[0] += 1
+        place[1] = -1
+    return n

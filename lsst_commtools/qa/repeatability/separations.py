@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lsst_commtools.qa.repeatability.kernel import separation_deviations, separation_rms
+from lsst_commtools.qa.repeatability.kernel import is_large, separation_deviations, separation_rms, take
 from lsst_commtools.qa.repeatability.objects import ObjectSet
 from lsst_commtools.qa.repeatability.pairs import pair_blocks
 from lsst_commtools.qa.repeatability.tally import Tally
@@ -59,6 +59,10 @@ class SeparationSums:
     def reach_rad(self) -> float:
         """Largest separation of a pair."""
         return float(np.radians((self.separation_arcmin + ANNULUS_HALF_WIDTH_ARCMIN) / 60.0))
+
+    @property
+    def _least_rad(self) -> float:
+        return float(np.radians((self.separation_arcmin - ANNULUS_HALF_WIDTH_ARCMIN) / 60.0))
 
     def merge(self, other: SeparationSums) -> None:
         """Add sums over other pairs.
@@ -111,10 +115,11 @@ class SeparationSums:
         self, index1: NDArray[Any], index2: NDArray[Any], side1: _Side, side2: _Side, *, deviations: bool
     ) -> None:
         self.n_pairs += len(index1)
-        arrays = (side1.trig, side2.trig, side1.dense, side2.dense, side1.largest, side2.largest)
-        group1, group2 = side1.group[index1], side2.group[index2]
+        arrays = [a for pair in zip(side1.arrays, side2.arrays, strict=True) for a in pair]
+        group1, group2 = take(side1.group, index1), take(side2.group, index2)
         rms = np.empty(len(index1), np.float32)
-        separation_rms(index1, index2, *arrays, rms)
+        is_safe = not is_large(side1.most_mas, side2.most_mas, np.sin(self._least_rad))
+        separation_rms(index1, index2, *arrays, is_safe, rms)
         self.rms_mas.add(rms, group1, group2)
         if not deviations:
             return
@@ -133,7 +138,8 @@ class _Side:
     """What the compiled loops need of one set."""
 
     def __init__(self, objects: ObjectSet, visits: NDArray[np.int64]) -> None:
-        self.trig = objects.trigonometry()
         self.dense = objects.dense(visits)
-        self.largest = objects.largest_mas()
+        largest = objects.largest_mas()
+        self.arrays = (objects.vectors(), objects.trigonometry(), self.dense, largest)
+        self.most_mas = float(largest.max())
         self.group = objects.group
