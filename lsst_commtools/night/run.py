@@ -112,7 +112,9 @@ def run_night(settings: NightSettings, site: Site, progress: Progress) -> NightR
         problems.append(
             Problem("no-calibration", "The night has no bias or flat exposures.", str(settings.day_obs))
         )
-    processing, failures = (None, []) if not science else stages.process(settings, progress)
+    processing, failures = (
+        (None, []) if not science else stages.process(settings, progress, section=site.pipeline)
+    )
     problems += failures
     images = _Images.collect(settings, records, ingested, processing, set(calibration))
     problems += images.missing(settings)

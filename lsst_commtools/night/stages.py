@@ -18,15 +18,19 @@ from lsst_commtools.night.settings import NightSettings
 if TYPE_CHECKING:
     from lsst_commtools.ingest import IngestReport
     from lsst_commtools.pipeline.outcomes import ProcessingReport
+    from lsst_commtools.site.pipeline import PipelineSection
 
 __all__ = [
     "Progress",
     "bring_in",
     "calibrate",
+    "calibration_problems",
     "choose_files",
+    "expected_calibrations",
     "find_day_obs",
     "ingest",
     "ingest_problems",
+    "make_calibrations",
     "process",
 ]
 
@@ -167,8 +171,71 @@ def ingest_problems(report: IngestReport, settings: NightSettings) -> list[Probl
     return problems
 
 
+def make_calibrations(settings: NightSettings, progress: Progress) -> ProcessingReport:
+    """Combine the night's biases, darks and flats; certify nothing.
+
+    Parameters
+    ----------
+    settings
+        The night.
+    progress
+        Shows how far it is.
+
+    Returns
+    -------
+    ProcessingReport
+        One outcome for each quantum; those of a type without exposures are not among them.
+    """
+    from lsst_commtools.ingest import calib_run, defaults_collection
+    from lsst_commtools.pipeline import run_pipeline
+    from lsst_commtools.pipeline.run import CALIBRATION_PIPELINE
+
+    return run_pipeline(
+        settings.repository,
+        _where(settings, "exposure.observation_type IN ('bias', 'dark', 'flat')"),
+        calib_run(settings.camera, str(settings.day_obs)),
+        settings.processes,
+        lambda done, total, _: progress("calibrations", done, total),
+        pipeline=str(CALIBRATION_PIPELINE),
+        inputs=(defaults_collection(settings.camera),),
+    )
+
+
+def calibration_problems(report: ProcessingReport) -> list[Problem]:
+    """Name the calibrations that could not be made.
+
+    Parameters
+    ----------
+    report
+        From `make_calibrations`.
+
+    Returns
+    -------
+    list of Problem
+        In the order of the pipeline.
+    """
+    return _failures(report, "calibration-failed")
+
+
+def expected_calibrations(report: ProcessingReport) -> tuple[str, ...]:
+    """Tell which calibrations a night should give.
+
+    Parameters
+    ----------
+    report
+        From `make_calibrations`.
+
+    Returns
+    -------
+    tuple of str
+        ``bias`` and ``flat`` always, ``dark`` where there are dark exposures.
+    """
+    darks = any(outcome.task == "combine_dark" for outcome in report.outcomes)
+    return ("bias", "dark", "flat") if darks else ("bias", "flat")
+
+
 def calibrate(settings: NightSettings, progress: Progress) -> list[Problem]:
-    """Combine the night's biases and flats, and certify them for the night.
+    """Combine the night's biases, darks and flats, and certify them for the night.
 
     Parameters
     ----------
@@ -182,25 +249,14 @@ def calibrate(settings: NightSettings, progress: Progress) -> list[Problem]:
     list of Problem
         Calibrations that could not be made.
     """
-    from lsst_commtools.ingest import calib_run, certify, defaults_collection, open_repository
-    from lsst_commtools.pipeline import run_pipeline
-    from lsst_commtools.pipeline.run import CALIBRATION_PIPELINE
+    from lsst_commtools.ingest import calib_run, certify, open_repository
 
     run = calib_run(settings.camera, str(settings.day_obs))
-    where = _where(settings, "exposure.observation_type IN ('bias', 'flat')")
-    report = run_pipeline(
-        settings.repository,
-        where,
-        run,
-        settings.processes,
-        lambda done, total, _: progress("calibrations", done, total),
-        pipeline=str(CALIBRATION_PIPELINE),
-        inputs=(defaults_collection(settings.camera),),
-    )
+    report = make_calibrations(settings, progress)
     begin = dt.datetime.combine(day_obs_date(settings.day_obs), dt.time(12))
-    problems = _failures(report, "calibration-failed")
+    problems = calibration_problems(report)
     with open_repository(settings.repository, writeable=True) as butler:
-        for name in ("bias", "flat"):
+        for name in expected_calibrations(report):
             try:
                 certify(
                     butler, settings.camera, name, run, begin_tai=begin, end_tai=begin + dt.timedelta(days=1)
@@ -212,7 +268,14 @@ def calibrate(settings: NightSettings, progress: Progress) -> list[Problem]:
     return problems
 
 
-def process(settings: NightSettings, progress: Progress) -> tuple[ProcessingReport, list[Problem]]:
+def process(
+    settings: NightSettings,
+    progress: Progress,
+    *,
+    section: PipelineSection | None = None,
+    inputs: Sequence[str] = (),
+    pipeline: Path | None = None,
+) -> tuple[ProcessingReport, list[Problem]]:
     """Run the pipeline on the night's visits.
 
     Parameters
@@ -221,6 +284,12 @@ def process(settings: NightSettings, progress: Progress) -> tuple[ProcessingRepo
         The night.
     progress
         Shows how far it is.
+    section
+        Whether it is run by BPS, and how; by default it runs in this machine's processes.
+    inputs
+        Collections to read; by default the camera's own.
+    pipeline
+        Pipeline file; by default the night's.
 
     Returns
     -------
@@ -232,14 +301,31 @@ def process(settings: NightSettings, progress: Progress) -> tuple[ProcessingRepo
     from lsst_commtools.ingest import defaults_collection
     from lsst_commtools.pipeline import run_pipeline
 
-    report = run_pipeline(
-        settings.repository,
-        _where(settings, "exposure.observation_type = 'science'"),
-        settings.output_collection,
-        settings.processes,
-        lambda done, total, _: progress("pipeline", done, total),
-        inputs=(defaults_collection(settings.camera),),
-    )
+    inputs = tuple(inputs) or (defaults_collection(settings.camera),)
+    where = _where(settings, "exposure.observation_type = 'science'")
+    if section is not None and section.executor == "bps":
+        from lsst_commtools.pipeline.bps import run_by_bps
+
+        report = run_by_bps(
+            settings.repository,
+            where,
+            settings.output_collection,
+            section,
+            settings.work / "bps",
+            lambda done, total, _: progress("pipeline", done, total),
+            pipeline=pipeline,
+            inputs=inputs,
+        )
+    else:
+        report = run_pipeline(
+            settings.repository,
+            where,
+            settings.output_collection,
+            settings.processes,
+            lambda done, total, _: progress("pipeline", done, total),
+            pipeline=pipeline,
+            inputs=inputs,
+        )
     return report, _failures(report, "processing-failed")
 
 

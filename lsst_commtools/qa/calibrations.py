@@ -140,7 +140,8 @@ def _percent(hit: NDArray[np.bool_], of: NDArray[np.bool_] | None = None) -> flo
 
 
 def _usable(frame: CalibratedImage) -> NDArray[np.bool_]:
-    return ((frame.mask & _UNUSABLE) == 0) & np.isfinite(frame.image)
+    usable: NDArray[np.bool_] = ((frame.mask & _UNUSABLE) == 0) & np.isfinite(frame.image)
+    return usable
 
 
 def _own_figures(kind: str, new: CalibratedImage, good: NDArray[np.bool_]) -> dict[str, float]:

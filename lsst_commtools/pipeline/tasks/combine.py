@@ -5,10 +5,12 @@ from __future__ import annotations
 # lsst.pipe.base takes dimensions as class keywords, of which mypy, without types for lsst, knows nothing.
 # mypy: disable-error-code="call-arg"
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import lsst.pipe.base as pipe_base
 import lsst.pipe.base.connectionTypes as cT
+import numpy as np
 from typing_extensions import override
 
 from lsst_commtools.errors import DataError
@@ -165,8 +167,13 @@ class CombineDarkTask(pipe_base.PipelineTask):
             ``output``: the dark current.
         """
         self.log.info("Dark of %d exposures", len(raws))
-        images = [apply_calibrations(read_out(raw)[0], bias, None) for raw in raws]
-        return pipe_base.Struct(output=combine_dark(images, [_dark_time(raw) for raw in raws]))
+        seconds = [_dark_time(raw) for raw in raws]
+        # All exposures share the bias, so that its noise does not grow less with their number.
+        known = None if bias is None else replace(bias, variance=np.zeros_like(bias.variance))
+        output = combine_dark([apply_calibrations(read_out(raw)[0], known, None) for raw in raws], seconds)
+        if bias is not None:
+            output.variance += bias.variance * np.float32(np.mean(1 / np.asarray(seconds)) ** 2)
+        return pipe_base.Struct(output=output)
 
 
 def _dark_time(raw: RawImage) -> float:
