@@ -128,7 +128,7 @@ def test_a_batch_keeps_its_order(write, tmp_path):
     path = write(("n: int = 1  # count", "parameters"), ("m = n", "results"))
     notebooks = [BatchNotebook(path, {"n": n}, tmp_path / f"{n}.ipynb") for n in range(8)]
     results = run_batch(notebooks, workers=3, preload=PRELOAD)
-    assert [result.results["m"] for result in results] == list(range(8))
+    assert [(r.status, r.reason, r.results.get("m")) for r in results] == [("done", "", n) for n in range(8)]
     assert json.loads((tmp_path / "7.ipynb").read_text())["nbformat"] == 4
 
 

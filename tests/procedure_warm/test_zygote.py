@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import selectors
 import signal
 import socket
 import time
@@ -15,6 +16,8 @@ from lsst_commtools.errors import InputError
 from lsst_commtools.procedure.warm import wire
 from lsst_commtools.procedure.warm.key import ZygoteKey, import_environment, private_folder
 from lsst_commtools.procedure.warm.start import ensure_zygote, fork
+from lsst_commtools.procedure.warm.state import CodeTimes
+from lsst_commtools.procedure.warm.zygote import Zygote
 
 
 def test_variables_of_a_session_do_not_part_kernels():
@@ -129,6 +132,22 @@ open({str(ready)!r}, 'w').write(f'{{own}} {{sockets}} {{int(blocked, 16)}} {{usu
     for other in others:
         other.signal(signal.SIGTERM)
         assert other.wait(10) == -signal.SIGTERM
+
+
+def test_a_fork_leaves_alone_what_else_happened_at_its_birth(tmp_path):
+    with socket.socket(socket.AF_UNIX) as listener:
+        zygote = Zygote(listener, tmp_path / "socket", CodeTimes(time.time_ns()), 1.0)
+
+        def fork_here():
+            zygote._selector.close()
+            zygote._forked = ("job", None)
+
+        both = [
+            (selectors.SelectorKey(fd, fd, selectors.EVENT_READ, do), selectors.EVENT_READ)
+            for fd, do in ((listener.fileno(), fork_here), (0, pytest.fail))
+        ]
+        zygote._selector.select = lambda timeout: both
+        assert zygote.serve() == ("job", None)
 
 
 def test_an_idle_zygote_ends_and_the_next_kernel_finds_a_new_one(warm_key, tmp_path, null):

@@ -84,7 +84,7 @@ class Zygote:
                 self._retire()
                 return None
             for key, _ in self._selector.select(timeout=min(self._idle_s, 30.0)):
-                if key.fd in self._selector.get_map() and self._forked is None:
+                if self._forked is None and key.fd in self._selector.get_map():
                     key.data()
         return self._forked
 
