@@ -1,0 +1,254 @@
+"""Everything that a night's report shows, gathered once as plain values: what was written before the meeting stays."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from lsst_commtools.errors import NotFoundError
+from lsst_commtools.night.counts import STATIONS
+from lsst_commtools.procedure.values import plain
+from lsst_commtools.rehearsal.backlog import from_entries
+from lsst_commtools.rehearsal.failures import group_failures
+from lsst_commtools.rehearsal.journal import Entry, Kind
+from lsst_commtools.rehearsal.monitor import step_row
+from lsst_commtools.rehearsal.outline import OUTLINE
+from lsst_commtools.rehearsal.poll import polls
+from lsst_commtools.rehearsal.progress import log_path, read_quanta
+from lsst_commtools.rehearsal.states import outline_states
+from lsst_commtools.rehearsal.telling import (
+    Source,
+    ask,
+    journal_states,
+    narrative_from_journal,
+    read_narrative,
+    read_reports,
+    read_states,
+    windows_of,
+)
+
+if TYPE_CHECKING:
+    from lsst_commtools.rehearsal.rehearsal import Rehearsal
+
+__all__ = ["count_tables", "gather_night", "read_quality"]
+
+_OF_ONE_EXPOSURE = "exposure-"
+
+
+def gather_night(rehearsal: Rehearsal, night: int) -> dict[str, Any]:
+    """Gather what a night's report shows.
+
+    Parameters
+    ----------
+    rehearsal
+        The rehearsal.
+    night
+        Number of the night.
+
+    Returns
+    -------
+    dict
+        Plain values; ``sources`` tells of each source whether it could be read.
+    """
+    settings, day_obs = rehearsal.settings, rehearsal.night(night).day_obs
+    entries = rehearsal.entries()
+    own = [entry for entry in entries if entry.night == night]
+    now = rehearsal.clock.reading()
+    windows = windows_of(day_obs, entries, night, now.real_utc)
+    steps, ledger = _steps(rehearsal, entries, night)
+    quality, pipeline = ask(
+        "Butler repository", lambda: read_quality(rehearsal, night), {"visits": [], "figures": []}
+    )
+    states, efd = read_states(rehearsal.site, windows)
+    narrative, log = read_narrative(rehearsal.site, windows)
+    reports, service = read_reports(rehearsal.site, day_obs)
+    quanta = read_quanta(log_path(settings.work, day_obs, "science"))
+    change = from_entries(entries).compare(night)
+    journal = Source("journal of the rehearsal", "good", f"{len(own)} entries of this night.")
+    return {
+        "night": night,
+        "day_obs": day_obs,
+        "rehearsal": settings.work.name,
+        "instrument": settings.instrument,
+        "dataset": settings.dataset,
+        "unattended": rehearsal.unattended,
+        "gathered_utc": now.real_utc.isoformat(),
+        "gathered_rehearsal_utc": now.rehearsal_utc.isoformat(),
+        "windows": [window.to_dict() for window in windows],
+        "sources": [source.to_dict() for source in (journal, ledger, pipeline, efd, log, service)],
+        "steps": steps,
+        "counts": count_tables(own),
+        "calibrations": [_of(entry) for entry in own if entry.kind is Kind.CALIBRATION],
+        "processing": {
+            "counts": quanta.counts,
+            "by_task": quanta.by_task,
+            "rates": [rate.to_dict() for rate in quanta.rates],
+            "failures": [group.to_dict() for group in group_failures(quanta.failures(night))],
+        },
+        "quality": quality,
+        "states": {"efd": states, "journal": journal_states(entries, night)},
+        "narrative": {**narrative, "journal": narrative_from_journal(entries, night)},
+        "night_reports": reports,
+        "problems": {
+            "new": [item.to_dict() for item in change.new],
+            "recurring": [item.to_dict() for item in change.recurring],
+            "still open": [item.to_dict() for item in change.still_open],
+            "solved": [item.to_dict() for item in change.solved],
+        },
+        "decisions": [_of(entry) for entry in own if entry.kind in (Kind.DECISION, Kind.CHOICE)],
+        "shifts": [_of(entry) for entry in own if entry.kind in (Kind.SHIFT_BEGUN, Kind.HANDED_OVER)],
+        "polls": [poll.to_dict() for poll in polls(entries) if poll.night == night],
+        "plan": _plan(rehearsal, night),
+    }
+
+
+def count_tables(entries: Sequence[Entry]) -> dict[str, Any]:
+    """Collect what was counted: the ledger of detector images, and the figures of each stage.
+
+    Parameters
+    ----------
+    entries
+        Of one night.
+
+    Returns
+    -------
+    dict
+        ``stations``: one row for each station, empty if nothing was counted; ``stages``: the last figures of each
+        stage, those of single exposures left out.
+    """
+    stations: list[dict[str, Any]] = []
+    stages: dict[str, dict[str, Any]] = {}
+    for entry in entries:
+        if entry.kind is not Kind.COUNTS:
+            continue
+        data = dict(entry.data)
+        nested = data.get("counts")
+        counted = nested if isinstance(nested, dict) else data
+        if set(STATIONS) <= set(counted):
+            stations = _station_rows(counted)
+        stage = " ".join(str(data.pop(name)) for name in ("stage", "what") if data.get(name))
+        if stage and not stage.startswith(_OF_ONE_EXPOSURE):
+            stages[stage] = {key: value for key, value in data.items() if key != "counts"}
+    return {"stations": stations, "stages": [{"stage": name, **figures} for name, figures in stages.items()]}
+
+
+def read_quality(rehearsal: Rehearsal, night: int) -> tuple[dict[str, Any], str]:
+    """Judge the visits of a night, and draw it.
+
+    Parameters
+    ----------
+    rehearsal
+        The rehearsal.
+    night
+        Number of the night.
+
+    Returns
+    -------
+    quality : dict
+        ``visits`` with their verdicts, ``limits`` that they were judged by, and ``figures``: HTML of bokeh, the
+        script first.
+    told : str
+        What was found, in one sentence.
+    """
+    from bokeh.embed import components
+
+    from lsst_commtools.night import Night, judge_night, night_figures
+    from lsst_commtools.qa.limits import DEFAULT_LIMITS
+
+    settings = rehearsal.night(night).settings
+    try:
+        archive = Night(
+            rehearsal.site,
+            settings.repository,
+            settings.day_obs,
+            settings.instrument,
+            settings.output_collection,
+        )
+    except NotFoundError as error:
+        return {"visits": [], "limits": [], "figures": []}, f"Nothing was processed: {error.message}"
+    summaries = archive.visit_summaries()
+    visits = [] if summaries.empty else judge_night(summaries)
+    figures = night_figures(summaries, visits, archive.camera)
+    script, divisions = components(figures) if figures else ("", [])
+    limits = [
+        {"metric": name, "warning": limit.design, "bad": limit.minimum, "source": limit.source}
+        for name, limit in DEFAULT_LIMITS.items()
+    ]
+    return {
+        "visits": plain([visit.to_dict() for visit in visits]),
+        "limits": limits,
+        "figures": [script, *divisions] if figures else [],
+    }, f"{len(visits)} visits were judged, of {settings.output_collection}."
+
+
+def _steps(rehearsal: Rehearsal, entries: Sequence[Entry], night: int) -> tuple[list[dict[str, Any]], Source]:
+    """List the steps with the signatures that the ledger has of them."""
+    from lsst_commtools.procedure.ledger import Ledger
+    from lsst_commtools.procedure.runs import show_run
+
+    states = outline_states(entries, len(rehearsal.settings.nights))
+    rows = [step_row(states[night, step.id]) for step in OUTLINE]
+
+    def look() -> tuple[dict[str, list[dict[str, Any]]], str]:
+        section = rehearsal.site.procedure
+        ledger = Ledger.at(section)
+        given = {row["run"]: _signatures(show_run(ledger, section, row["run"])) for row in rows if row["run"]}
+        return given, f"{len(given)} runs, {sum(map(len, given.values()))} signatures."
+
+    given, source = ask("ledger of procedures", look, {})
+    return [{**row, "signatures": given.get(row["run"], [])} for row in rows], source
+
+
+def _signatures(record: Any) -> list[dict[str, Any]]:
+    return [
+        {
+            "role": signature.role,
+            "name": signature.name,
+            "go": signature.go,
+            "at_utc": signature.at_utc,
+            "comment": signature.comment,
+        }
+        for signature in record.signatures
+    ]
+
+
+def _station_rows(counts: dict[str, Any]) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    before: int | None = None
+    for station, meaning in STATIONS.items():
+        count = int(counts[station])
+        lost = 0 if before is None else before - count
+        rows.append({"station": station, "count": count, "lost": lost, "meaning": meaning})
+        before = count
+    return rows
+
+
+def _plan(rehearsal: Rehearsal, night: int) -> list[dict[str, str]]:
+    """List what comes next, with the time at which it is due."""
+    if night >= len(rehearsal.settings.nights):
+        return [{"what": "Final standup", "owner": "All", "due_rehearsal_utc": ""}]
+    following = rehearsal.night(night + 1)
+    return [
+        {
+            "what": f"Night {night + 1}: {step.title}",
+            "owner": step.owner,
+            "due_rehearsal_utc": _moment(following.planned_utc(step.id)),
+        }
+        for step in OUTLINE
+    ]
+
+
+def _moment(moment: dt.datetime) -> str:
+    return moment.isoformat()
+
+
+def _of(entry: Entry) -> dict[str, Any]:
+    return {
+        "kind": str(entry.kind),
+        "who": entry.who,
+        "role": entry.role,
+        "at_utc": entry.at_utc,
+        "at_rehearsal_utc": entry.at_rehearsal_utc,
+        "data": entry.data,
+    }
