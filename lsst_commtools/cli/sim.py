@@ -77,7 +77,7 @@ def fault(context: Context, action: str, settings: tuple[str, ...]) -> None:
 
     \b
     kill csc=DIMM:1             end a process without a word; start csc=DIMM:1 brings it back
-    fault csc=DIMM:1            go to FAULT
+    fault csc=DIMM:1            go to FAULT; mend csc=DIMM:1 state=ENABLED brings it back
     inject service=DIMM:1 kind=reject where=enable
                                 reject, no_ack, late, fault or die at a command
     inject service=love kind=http_500 where=cmd/ skip=1 times=2
@@ -90,7 +90,8 @@ def fault(context: Context, action: str, settings: tuple[str, ...]) -> None:
                                 gone (the container), http_500, drop or hang
     remove-container name=develop-env, make-container name=develop-env, sync-window open=false
     cut-websockets, silence-producer, expire-tokens, heal
-    permit may_command=false, pause-queue queue=1
+    withdraw service=love kind=http_500 where=cmd/    heal only that
+    permit may_command=false, pause-queue queue=1, resume-queue queue=1
     """  # noqa: D301 - \b is click's mark for text that is not filled
     from lsst_commtools.simulate.observatory import simulator_act
 

@@ -61,6 +61,10 @@ def _fault(observatory: Observatory, told: Mapping[str, Any]) -> None:
     observatory.csc(told["csc"]).go_to_fault()
 
 
+def _mend(observatory: Observatory, told: Mapping[str, Any]) -> None:
+    observatory.csc(told["csc"]).mend(str(told["state"]))
+
+
 def _log(observatory: Observatory, told: Mapping[str, Any]) -> None:
     observatory.csc(told["csc"]).log(int(told.get("level", logging.INFO)), str(told.get("message", "")))
 
@@ -72,6 +76,12 @@ def _latency(observatory: Observatory, told: Mapping[str, Any]) -> None:
 def _inject(observatory: Observatory, told: Mapping[str, Any]) -> None:
     known = {key: told[key] for key in ("service", "kind", "where", "skip", "times") if key in told}
     observatory.add_fault(Fault(**known))
+
+
+def _withdraw(observatory: Observatory, told: Mapping[str, Any]) -> None:
+    wanted = (told["service"], told["kind"], told.get("where", ""))
+    book = observatory.faults
+    book.faults = [fault for fault in book.faults if (fault.service, fault.kind, fault.where) != wanted]
 
 
 def _heal(observatory: Observatory, _: Mapping[str, Any]) -> None:
@@ -100,6 +110,10 @@ def _pause(observatory: Observatory, told: Mapping[str, Any]) -> None:
     observatory.queues[int(told["queue"])].pause()
 
 
+def _resume(observatory: Observatory, told: Mapping[str, Any]) -> None:
+    observatory.queues[int(told["queue"])].resume()
+
+
 def _stop(observatory: Observatory, _: Mapping[str, Any]) -> None:
     observatory.stop_wanted.set()
 
@@ -122,15 +136,18 @@ ACTIONS: dict[str, Callable[[Observatory, Mapping[str, Any]], None]] = {
     "kill": _kill,
     "start": _start,
     "fault": _fault,
+    "mend": _mend,
     "log": _log,
     "latency": _latency,
     "inject": _inject,
+    "withdraw": _withdraw,
     "heal": _heal,
     "cut-websockets": _cut,
     "silence-producer": _silence,
     "expire-tokens": _expire,
     "permit": _permit,
     "pause-queue": _pause,
+    "resume-queue": _resume,
     "remove-container": _remove_container,
     "make-container": _make_container,
     "sync-window": _sync_window,

@@ -112,6 +112,20 @@ class SimulatedCsc:
             self._event("errorCode", {"errorCode": code, "errorReport": report, "traceback": ""})
             self._set_state("FAULT")
 
+    def mend(self, state: str) -> None:
+        """Come out of FAULT without a command, as if somebody had brought it back.
+
+        Parameters
+        ----------
+        state
+            State that it goes to.
+        """
+        if state not in STATES:
+            raise ValueError(f"{state!r} is not a summary state")
+        if self.running and self.state == "FAULT":
+            self._event("errorCode", {"errorCode": 0, "errorReport": "", "traceback": ""})
+            self._set_state(state)
+
     def log(self, level: int, message: str) -> None:
         """Write a log message."""
         self._event(

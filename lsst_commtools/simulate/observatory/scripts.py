@@ -155,6 +155,13 @@ class SimulatedScriptQueue:
         self.running = False
         self._tell()
 
+    def resume(self) -> None:
+        """Take scripts from the list again; a failed one goes to the finished ones."""
+        self.running = True
+        if self._current is not None and self._current.process_state == "DONE":
+            self._finish(self._current)
+        self._tell()
+
     async def command(self, command: str, parameters: Mapping[str, Any]) -> str:
         """Carry out a command of the queue.
 
@@ -185,10 +192,7 @@ class SimulatedScriptQueue:
             case "pause":
                 self.pause()
             case "resume":
-                self.running = True
-                if self._current is not None and self._current.process_state == "DONE":
-                    self._finish(self._current)
-                self._tell()
+                self.resume()
             case "stopScripts":
                 self._stop(
                     {int(i) for i in parameters.get("salIndices", [])[: int(parameters.get("length", 0))]}
