@@ -172,10 +172,13 @@ def tai_to_utc(times: Sequence[dt.datetime]) -> list[dt.datetime]:
         return []
     utc = Time(list(times), format="datetime", scale="tai").utc
     # A datetime has no second 60: the seconds are added to the minute.
+    minutes = (
+        tuple(int(row[key]) for key in ("year", "month", "day", "hour", "minute")) for row in utc.ymdhms
+    )
     return [
-        dt.datetime(*(int(row[key]) for key in ("year", "month", "day", "hour", "minute")), tzinfo=dt.UTC)
-        + dt.timedelta(microseconds=round(float(row["second"]) * 1e6))
-        for row in utc.ymdhms
+        dt.datetime(year, month, day, hour, minute, tzinfo=dt.UTC)
+        + dt.timedelta(microseconds=round(float(second) * 1e6))
+        for (year, month, day, hour, minute), second in zip(minutes, utc.ymdhms["second"], strict=True)
     ]
 
 

@@ -174,7 +174,7 @@ def _changed_s(path: Path, now_s: float) -> float:
         state = path.lstat()
     except OSError:
         return 0.0
-    return abs(now_s - max(state.st_ctime, 0.0)) if stat.S_ISREG(state.st_mode) else float("inf")
+    return abs(now_s - state.st_ctime) if stat.S_ISREG(state.st_mode) else float("inf")
 
 
 def _default_journal(source: Path, destination: Destination) -> Path:

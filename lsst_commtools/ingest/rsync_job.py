@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
 import stat
@@ -31,6 +32,8 @@ Progress = Callable[[TransferProgress], None]
 
 BATCH_FILES = 200
 ROUNDS = 3
+MOST_LOST = 100
+_STALE_S = 600.0
 _BLOCK_BYTES = 1 << 20
 _LOOK_S = 0.1
 _LONGEST_WAIT_S = 60.0
@@ -149,6 +152,7 @@ class RsyncJob:
         """
         started_utc = _now_utc()
         self._size_bytes = sum(self._size(name) for name in self._names)
+        self._clear_stale()
         with ThreadPoolExecutor(1, thread_name_prefix="sha256") as pool:
             for start in range(0, len(self._names), BATCH_FILES):
                 names = self._names[start : start + BATCH_FILES]
@@ -171,6 +175,22 @@ class RsyncJob:
             self._stopped,
             self._error(),
         )
+
+    def _clear_stale(self) -> None:
+        """Remove what killed receivers left in a destination here: rsync's own hidden names of these files."""
+        folder = self._plan.destination.folder
+        if folder is None:
+            return
+        names: dict[Path, set[str]] = {}
+        for name in self._names:
+            copy = folder / name
+            names.setdefault(copy.parent, set()).add(copy.name)
+        for parent, there in names.items():
+            for path in parent.glob(".*.??????") if parent.is_dir() else ():
+                with contextlib.suppress(OSError):
+                    stale = path.is_file() and time.time() - path.stat().st_mtime > _STALE_S
+                    if stale and path.name[1:-7] in there:
+                        path.unlink()
 
     def _size(self, name: str) -> int:
         try:
@@ -197,7 +217,7 @@ class RsyncJob:
 
     def _done_for(self) -> bool:
         """Tell whether it is of no use to go on."""
-        return self._stopped or self._trouble is not None
+        return self._stopped or (self._trouble is not None and not self._trouble.of_single_files)
 
     def _look(self, name: str, batch: _Batch, pool: ThreadPoolExecutor) -> bool:
         """Look at a file of the source, and begin to read it for its checksum; tell whether it can be sent."""
@@ -218,7 +238,7 @@ class RsyncJob:
 
     def _send(self, names: Sequence[str], batch: _Batch, more: tuple[str, ...]) -> None:
         """Run rsync until it has dealt with the files, through lost connections."""
-        quiet = 0
+        quiet = lost = 0
         began_s = time.monotonic()
         while True:
             moved, end = self._run(names, batch, more)
@@ -228,8 +248,10 @@ class RsyncJob:
             if trouble is None or not trouble.passing:
                 break
             self._interrupted_times += 1
-            quiet = 0 if moved else quiet + 1
-            if quiet >= self._plan.attempts or (trouble.before_contact and not self._in_contact):
+            quiet, lost = 0 if moved else quiet + 1, lost + 1
+            if quiet >= self._plan.attempts or lost >= MOST_LOST:
+                break
+            if trouble.before_contact and not self._in_contact:
                 break
             if not self._wait(min(self._plan.retry_s * 2.0**quiet, _LONGEST_WAIT_S), trouble.sentence):
                 self._stopped = True
@@ -241,6 +263,7 @@ class RsyncJob:
         """Run rsync once; tell whether anything moved."""
         moved = False
         last_s = time.monotonic()
+        before_bytes = sum(batch.states[name].size_bytes for name in batch.flows)
 
         def on_line(line: RsyncLine) -> None:
             nonlocal moved, last_s
@@ -257,7 +280,7 @@ class RsyncJob:
         def on_bytes(sent: int) -> None:
             nonlocal moved
             moved = moved or sent > 0
-            self._tell(len(batch.flows), sent)
+            self._tell(len(batch.flows), before_bytes + sent)
 
         end = run_rsync(
             (*self._plan.options, *more),
@@ -314,7 +337,7 @@ class RsyncJob:
             elif name in found:
                 batch.verified[name] = found[name]
                 batch.reasons.pop(name, None)
-            elif name in batch.flows:
+            elif not self._done_for():
                 batch.reasons[name] = "Its copy is not the same as its source."
                 again.append(name)
         return again

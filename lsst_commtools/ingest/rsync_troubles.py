@@ -31,6 +31,7 @@ class TroubleKind(StrEnum):
     NO_MODULE = "no-such-module"
     NO_FOLDER = "no-such-folder"
     REFUSED_OPTION = "refused-option"
+    REFUSED = "refused"
     BUSY = "too-many-connections"
     HOST_KEY = "host-key"
     LOGIN = "login-refused"
@@ -41,6 +42,7 @@ class TroubleKind(StrEnum):
     CUT = "cut"
     KILLED = "killed"
     CHANGED = "changed-on-the-way"
+    PARTIAL = "partial"
     OTHER = "other"
 
 
@@ -69,6 +71,11 @@ class Trouble:
     def passing(self) -> bool:
         """Whether the same call may well succeed a little later."""
         return self.kind in _PASSING
+
+    @property
+    def of_single_files(self) -> bool:
+        """Whether other files may well be sent."""
+        return self.kind is TroubleKind.PARTIAL
 
     @property
     def before_contact(self) -> bool:
@@ -108,6 +115,7 @@ _ERRORS: dict[TroubleKind, type[CommtoolsError]] = {
     TroubleKind.NO_MODULE: NotFoundError,
     TroubleKind.NO_FOLDER: NotFoundError,
     TroubleKind.REFUSED_OPTION: RejectedError,
+    TroubleKind.REFUSED: RejectedError,
     TroubleKind.HOST_KEY: AuthenticationError,
     TroubleKind.LOGIN: AuthenticationError,
     TroubleKind.NO_HOST: UnreachableError,
@@ -140,8 +148,9 @@ _MEANINGS: tuple[tuple[str, TroubleKind, str, str], ...] = (
      _AGAIN),
     (r"server is configured to refuse", TroubleKind.REFUSED_OPTION,
      "The daemon refuses an option that is needed.", "Take it out of its 'refuse options'."),
-    (r"@ERROR: chroot failed|@ERROR: chdir failed|change_dir .* failed: No such file", TroubleKind.NO_FOLDER,
-     "The destination's folder does not exist.", "Have it made there."),
+    (r"@ERROR: (chroot|chdir) failed|change_dir .* failed: No such file|failed: (Not|Is) a directory \(\d+\)",
+     TroubleKind.NO_FOLDER, "The destination's folder does not exist, or is none.", "Have it made there."),
+    (r"@ERROR", TroubleKind.REFUSED, "The daemon refuses the transfer.", "Ask those who run it."),
     (r"Could not resolve hostname|Name or service not known|getaddrinfo|nodename nor servname",
      TroubleKind.NO_HOST, "The host is not known.", "Check its name, and whether the network is up."),
     (r"Connection refused|No route to host|Network is unreachable|[Cc]onnection timed out|waiting for daemon",
@@ -158,9 +167,12 @@ _MEANINGS: tuple[tuple[str, TroubleKind, str, str], ...] = (
      TroubleKind.CUT, "The connection was cut.", _AGAIN),
 )  # fmt: skip
 _BY_CODE = {
+    5: (TroubleKind.CUT, "The connection was cut as it began."),
     10: (TroubleKind.CUT, "The connection was cut."),
     12: (TroubleKind.CUT, "The connection was cut."),
     20: (TroubleKind.KILLED, "rsync was interrupted."),
+    23: (TroubleKind.PARTIAL, "Some files could not be sent."),
+    24: (TroubleKind.PARTIAL, "Some files vanished at the source."),
     30: (TroubleKind.TIMEOUT, "The connection went silent."),
     35: (TroubleKind.NO_ANSWER, "The destination does not answer."),
     127: (TroubleKind.NO_RSYNC, "There is no rsync on the destination's host."),
