@@ -136,6 +136,7 @@ class RsyncJob:
         self._ended: list[FileTransfer] = []
         self._size_bytes = 0
         self._bytes_before = 0
+        self._told = (0, 0)
 
     def run(self, expected: Rate | None, waiting: tuple[str, ...]) -> TransferReport:
         """Send all files.
@@ -153,17 +154,12 @@ class RsyncJob:
         started_utc = _now_utc()
         self._size_bytes = sum(self._size(name) for name in self._names)
         self._clear_stale()
-        with ThreadPoolExecutor(1, thread_name_prefix="sha256") as pool:
+        pool = ThreadPoolExecutor(1, thread_name_prefix="sha256")
+        try:
             for start in range(0, len(self._names), BATCH_FILES):
-                names = self._names[start : start + BATCH_FILES]
-                batch = self._bring(names, pool)
-                files = [self._outcome(name, batch) for name in names]
-                self._journal.note(
-                    (file, batch.states[file.path].mtime_ns if file.path in batch.states else 0)
-                    for file in files
-                )
-                self._ended += files
-                self._bytes_before += sum(self._size(name) for name in names)
+                self._process(self._names[start : start + BATCH_FILES], pool)
+        finally:
+            pool.shutdown(cancel_futures=True)
         return TransferReport(
             tuple(self._ended),
             started_utc,
@@ -175,6 +171,19 @@ class RsyncJob:
             self._stopped,
             self._error(),
         )
+
+    def _process(self, names: Sequence[str], pool: ThreadPoolExecutor) -> None:
+        """Bring a batch of files to their outcomes, and note those that are news."""
+        batch = self._bring(names, pool)
+        files = [self._outcome(name, batch) for name in names]
+        self._journal.note(
+            (file, batch.states[file.path].mtime_ns if file.path in batch.states else 0)
+            for file in files
+            if file.outcome is not TransferOutcome.ALREADY_THERE or file.path not in batch.known
+        )
+        self._ended += files
+        self._bytes_before += sum(self._size(name) for name in names)
+        self._tell(0, 0)
 
     def _clear_stale(self) -> None:
         """Remove what killed receivers left in a destination here: rsync's own hidden names of these files."""
@@ -296,7 +305,7 @@ class RsyncJob:
 
     def _wait(self, seconds: float, why: str) -> bool:
         """Wait before the next attempt; False if it shall be stopped."""
-        self._tell(0, 0, f"{why} Next attempt in {seconds:.0f} s.")
+        self._tell(*self._told, f"{why} Next attempt in {seconds:.1f} s.")
         ends_s = time.monotonic() + seconds
         while (left_s := ends_s - time.monotonic()) > 0.0:
             if self._stop is not None and self._stop():
@@ -305,6 +314,7 @@ class RsyncJob:
         return True
 
     def _tell(self, files: int, sent_bytes: int, note: str = "") -> None:
+        self._told = files, sent_bytes
         if self._progress is not None:
             done = min(self._bytes_before + sent_bytes, self._size_bytes)
             self._progress(
@@ -338,7 +348,7 @@ class RsyncJob:
                 batch.verified[name] = found[name]
                 batch.reasons.pop(name, None)
             elif not self._done_for():
-                batch.reasons[name] = "Its copy is not the same as its source."
+                batch.reasons[name] = self._why_different()
                 again.append(name)
         return again
 
@@ -378,7 +388,7 @@ class RsyncJob:
 
     def _outcome(self, name: str, batch: _Batch) -> FileTransfer:
         """Say what became of a file."""
-        state = batch.states.get(name, _State(0, 0))
+        state = batch.states.get(name) or _State(self._size(name), 0)
         flow = batch.flows.get(name)
         verified = batch.verified.get(name)
         if verified is None:
@@ -398,6 +408,10 @@ class RsyncJob:
             0 if flow is None else flow.wire_bytes,
             0.0 if flow is None else flow.duration_s,
         )
+
+    def _why_different(self) -> str:
+        detail = self._trouble.detail if self._trouble is not None else ""
+        return f"Its copy is not the same as its source{detail and ': '}{detail.removesuffix('.')}."
 
     def _why_not(self, flow: _Flow | None) -> str:
         if self._stopped:

@@ -201,7 +201,9 @@ def judge_end(code: int, messages: str) -> Trouble | None:
         if found := re.search(rf"^.*(?:{pattern}).*$", messages, re.MULTILINE):
             return Trouble(kind, sentence, advice, _shorten(found[0]))
     lines = [line for line in messages.splitlines() if line.strip()]
-    last = _shorten(lines[-1]) if lines else ""
+    # The last line is rsync's own summary; what it sums up says more.
+    telling = [line for line in lines if not line.startswith("rsync error:")] or lines
+    last = _shorten(telling[-1]) if telling else ""
     if code < 0:
         return Trouble(TroubleKind.KILLED, f"rsync was ended by signal {-code}.", _AGAIN, last)
     if code in _BY_CODE:

@@ -301,8 +301,10 @@ def test_a_daemons_password_comes_from_a_secret(source, rsync_daemon):
 
 
 def kill_rsync(parent, kind=signal.SIGKILL):
-    """Kill the newest rsync of a process."""
-    found = subprocess.run(["pgrep", "-P", str(parent), "-x", "rsync"], capture_output=True, text=True)
+    """Kill the sending rsync of a process."""
+    found = subprocess.run(
+        ["pgrep", "-P", str(parent), "-f", "rsync.*files-from"], capture_output=True, text=True, check=False
+    )
     for pid in found.stdout.split():
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(pid), kind)
@@ -318,7 +320,7 @@ def test_a_killed_rsync_is_started_again(source, destination):
             kills.append(told.bytes_done)
             kill_rsync(os.getpid())
 
-    report = send(source, address, progress=progress, limit=Rate.parse("1 MB/s"), **options)
+    report = send(source, address, progress=progress, limit=Rate.parse("2 MB/s"), **options)
     assert len(kills) == 2
     assert report.interrupted_times >= 1
     assert report.complete
@@ -462,6 +464,7 @@ def test_one_file_that_cannot_be_placed_does_not_stop_the_others(source, tmp_pat
     (tmp_path / "far" / "20261120" / "f0.fits" / "in_the_way").mkdir(parents=True)
     report = send(source, tmp_path / "far")
     assert outcomes(report) == {"sent": 5, "failed": 1}
+    assert "f0.fits" in report.files[0].reason
     assert report.error is not None
 
 
