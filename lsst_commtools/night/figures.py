@@ -13,6 +13,7 @@ from lsst_commtools.night.verdicts import VisitVerdict
 from lsst_commtools.qa.figures import (
     ellipticity_histogram,
     ellipticity_plane,
+    flow,
     focal_plane_mosaic,
     night_series,
     night_source,
@@ -57,7 +58,6 @@ def night_figures(summaries: pd.DataFrame, visits: Sequence[VisitVerdict], camer
     list
         Bokeh models; the series share their selection. Empty if there are no visits.
     """
-    from bokeh.layouts import gridplot
     from bokeh.models import TabPanel, Tabs
 
     if not visits:
@@ -82,7 +82,7 @@ def night_figures(summaries: pd.DataFrame, visits: Sequence[VisitVerdict], camer
         )
         for v in visits
     ]
-    return [gridplot(series, ncols=2, merge_tools=False), Tabs(tabs=panels)]
+    return [flow(series), Tabs(tabs=panels)]
 
 
 def visit_figures(stars: pd.DataFrame, summary: pd.DataFrame, camera: Camera) -> list[Any]:
@@ -102,8 +102,6 @@ def visit_figures(stars: pd.DataFrame, summary: pd.DataFrame, camera: Camera) ->
     list
         Bokeh models; the figures of one source share their selection.
     """
-    from bokeh.layouts import gridplot
-
     figures = [_mosaics(summary, camera)]
     if stars.empty:
         return figures
@@ -121,7 +119,7 @@ def visit_figures(stars: pd.DataFrame, summary: pd.DataFrame, camera: Camera) ->
                 matched["x"], matched["y"], matched["dec_residual_mas"], title="dDec, detectors stacked"
             ),
         ]
-        figures.append(gridplot(plots, ncols=2, merge_tools=False))
+        figures.append(flow(plots))
     psf = shaped[shaped["calib_psf_candidate"].astype(bool)]
     if len(psf):
         source = star_source(with_focal_plane(psf, camera, stars.attrs.get("shape")))
@@ -140,13 +138,11 @@ def visit_figures(stars: pd.DataFrame, summary: pd.DataFrame, camera: Camera) ->
                 {"de1": psf["de1"], "de2": psf["de2"]}, title="Star minus model", x_label="ellipticity"
             ),
         ]
-        figures.append(gridplot(plots, ncols=2, merge_tools=False))
+        figures.append(flow(plots))
     return figures
 
 
 def _mosaics(summary: pd.DataFrame, camera: Camera) -> Any:
-    from bokeh.layouts import gridplot
-
     detectors = [int(number) for number in summary["detector"]]
     plots = [
         focal_plane_mosaic(
@@ -154,7 +150,7 @@ def _mosaics(summary: pd.DataFrame, camera: Camera) -> Any:
         )
         for name, unit in _MOSAICS.items()
     ]
-    return gridplot(plots, ncols=3, merge_tools=False)
+    return flow(plots)
 
 
 def _with_shapes(stars: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:

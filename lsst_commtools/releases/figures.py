@@ -41,7 +41,7 @@ def milestone_graph(board: Releases, source: str) -> figure:
         A dot for each milestone, a line for each need.
     """
     told = board.model.source(source)
-    due = {i: told.due(i) for i in told.milestones}
+    due = {i: None if (day := told.due(i)) is None else _midnight(day) for i in told.milestones}
     depth = {i: sum(j in due for j in needs_all(told, i)) for i in told.milestones}
     dated = any(due.values())
     x: dict[str, Any] = {i: due[i] for i in due if due[i] is not None} if dated else dict(depth)
@@ -64,14 +64,14 @@ def milestone_graph(board: Releases, source: str) -> figure:
         y1=[i for i, _ in edges],
         line_color="#999999",
     )
-    for status in Status:
+    for status in [s for s in Status if s in statuses.values()]:
         ids = [i for i in x if statuses[i] is status]
         data = ColumnDataSource(
             {
                 "x": [x[i] for i in ids],
                 "y": ids,
                 "title": [told.title(i) for i in ids],
-                "due": [str(due[i]) for i in ids],
+                "due": [str(told.due(i)) for i in ids],
                 "status": [status.value for _ in ids],
             }
         )
@@ -106,7 +106,7 @@ def burn_down_figure(board: Releases, dates: Sequence[dt.date]) -> figure:
         height=300,
         tools="pan,wheel_zoom,reset,save",
     )
-    days = [row["date"] for row in rows]
+    days = [_midnight(row["date"]) for row in rows]
     plot.step(
         days, [row["planned_open"] for row in rows], legend_label="planned", color="#999999", mode="after"
     )
@@ -115,3 +115,9 @@ def burn_down_figure(board: Releases, dates: Sequence[dt.date]) -> figure:
     )
     plot.y_range.start = 0
     return plot
+
+
+def _midnight(day: dt.date | str) -> dt.datetime:
+    """Give the time at which a day begins: bokeh draws no bare dates."""
+    date = dt.date.fromisoformat(day) if isinstance(day, str) else day
+    return dt.datetime(date.year, date.month, date.day)  # noqa: DTZ001 - bokeh's axes know no time zones

@@ -105,6 +105,18 @@ class Watched:
         )
         return found
 
+    @property
+    def blank_figures(self) -> list[str]:
+        """Titles of figures that have data and show none: bokeh says nothing where it cannot find their range."""
+        found: list[str] = self.page.evaluate(
+            "() => (window.Bokeh?.documents ?? []).flatMap(d => [...d._all_models.values()])"
+            ".filter(m => m.type === 'Figure')"
+            ".filter(m => m.renderers.some(r => r.data_source && r.visible && r.data_source.get_length() > 0))"
+            ".filter(m => [m.x_range, m.y_range].some(r => !Number.isFinite(r.start) || !Number.isFinite(r.end)))"
+            ".map(m => m.title?.text ?? '')"
+        )
+        return found
+
     def wait_for_figures(self) -> None:
         """Wait until bokeh has drawn all figures of the page."""
         self.page.wait_for_function(

@@ -61,7 +61,7 @@ class World:
         Parameters
         ----------
         *needs
-            ``observatory``: the simulated observatory, running. ``night``: two processed visits of LATISS.
+            ``observatory``: the simulated observatory, running. ``night``: three processed visits of LATISS.
             ``teststand``: a small file system of a test stand.
 
         Raises
@@ -133,7 +133,7 @@ class World:
         nights = self._shared / "nights"
         with _locked(self._shared / "night.lock"):
             if not (self._shared / "made").is_file():
-                words = ("night", "--instrument", "LATISS", "--visits", "2", "--seed", "3")
+                words = ("night", "--instrument", "LATISS", "--visits", "3", "--seed", "3")
                 maker = World(self._shared / "maker", self._shared)
                 maker.commtools(*words, "--work", str(nights / "LATISS_20261120"))
                 (maker.home / "trend.sqlite3").replace(self._shared / "trend.sqlite3")

@@ -89,6 +89,7 @@ def run_in_lab(lab, page, browser_world, monkeypatch):
         opened.run()
         assert opened.failures == []
         assert opened.warnings == []
+        assert page.blank_figures == []
         for text in case.get("sees", ()):
             opened.outputs.get_by_text(text).first.wait_for(state="attached")
         for column, rows in case.get("draws", {}).items():

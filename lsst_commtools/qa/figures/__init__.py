@@ -11,10 +11,12 @@ from typing import Any
 
 _HOMES = {
     "LiveDensityMap": "density",
+    "corner_mosaic": "wcs",
     "density_map": "density",
     "difference_histogram": "differences",
     "ellipticity_histogram": "distributions",
     "ellipticity_plane": "distributions",
+    "flow": "style",
     "focal_plane_explorer": "explorer",
     "focal_plane_mosaic": "focal_plane",
     "html_page": "export",
@@ -22,6 +24,8 @@ _HOMES = {
     "night_explorer": "explorer",
     "night_series": "series",
     "night_source": "series",
+    "pointing_figure": "wcs",
+    "refraction_figure": "wcs",
     "repeatability_blocks": "repeatability",
     "requirements_chart": "repeatability",
     "residual_map": "maps",
@@ -33,6 +37,7 @@ _HOMES = {
     "tally_histogram": "repeatability",
     "trend_series": "trend",
     "visit_blocks": "visit",
+    "wcs_blocks": "wcs",
     "whisker_plot": "maps",
     "with_focal_plane": "positions",
     "with_sky_plane": "positions",
@@ -42,6 +47,7 @@ _HOMES = {
     "write_repeatability_report": "repeatability",
     "write_trend_report": "trend",
     "write_visit_report": "visit",
+    "write_wcs_report": "wcs",
 }
 
 __all__ = [  # noqa: PLE0604  # the names are strings; ruff cannot see through sorted()

@@ -10,7 +10,14 @@ from bokeh.models import ColumnDataSource, Span
 from bokeh.plotting import figure
 
 from lsst_commtools.qa.figures.export import write_html
-from lsst_commtools.qa.figures.style import CATEGORY, STATUS_COLOURS, STATUS_MARKERS, add_hover, make_figure
+from lsst_commtools.qa.figures.style import (
+    CATEGORY,
+    STATUS_COLOURS,
+    STATUS_MARKERS,
+    add_hover,
+    flow,
+    make_figure,
+)
 from lsst_commtools.qa.limits import Limit, Status
 from lsst_commtools.qa.repeatability.measurement import Measurement
 from lsst_commtools.qa.repeatability.metrics import Repeatability
@@ -35,8 +42,6 @@ def repeatability_blocks(measured: Repeatability) -> list[Any]:
     list
         Texts, tables and bokeh models.
     """
-    from bokeh.layouts import gridplot
-
     band = f" in {measured.band}" if measured.band else ""
     blocks: list[Any] = [
         f"{measured.n_objects} objects in {measured.n_visits} visits{band}: status {measured.status}.",
@@ -65,7 +70,7 @@ def repeatability_blocks(measured: Repeatability) -> list[Any]:
     std = dict(zip(("RA*", "Dec"), measured.coordinates.std_mas, strict=True))
     if any(tally.n for tally in std.values()):
         plots.append(tally_histogram(std, title="Objects, per coordinate", x_label="std over visits [mas]"))
-    return [*blocks, gridplot(plots, ncols=2, merge_tools=False)]
+    return [*blocks, flow(plots)]
 
 
 def write_repeatability_report(measured: Repeatability, path: Path) -> Path:

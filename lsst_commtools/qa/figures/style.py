@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from bokeh.models import ColumnDataSource, HoverTool
+from bokeh.models import ColumnDataSource, HoverTool, Row
 from bokeh.palettes import BuRd9, Cividis256, Colorblind8
 from bokeh.plotting import figure
 
@@ -21,6 +21,7 @@ __all__ = [
     "SEQUENTIAL",
     "STATUS_COLOURS",
     "STATUS_MARKERS",
+    "flow",
     "make_figure",
     "star_source",
 ]
@@ -85,6 +86,22 @@ def make_figure(title: str, x_label: str, y_label: str, **options: Any) -> figur
     plot.toolbar.logo = None
     plot.title.text_font_size = "13px"
     return plot
+
+
+def flow(plots: Sequence[Any]) -> Row:
+    """Put figures side by side, as many as the page or the notebook is wide.
+
+    Parameters
+    ----------
+    plots
+        Figures.
+
+    Returns
+    -------
+    bokeh.models.Row
+        The others follow below.
+    """
+    return Row(children=list(plots), styles={"flex-wrap": "wrap"}, sizing_mode="stretch_width")
 
 
 def add_hover(plot: figure, renderers: list[Any], tooltips: list[tuple[str, str]]) -> None:

@@ -6,15 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from bokeh.layouts import gridplot
-from bokeh.models import BoxAnnotation, ColumnDataSource
+from bokeh.models import BoxAnnotation, ColumnDataSource, Range1d
 from bokeh.plotting import figure
 
 from lsst_commtools.errors import NotFoundError
 from lsst_commtools.instrument.cameras import get_camera
 from lsst_commtools.qa.figures.export import write_html
 from lsst_commtools.qa.figures.series import draw_limit
-from lsst_commtools.qa.figures.style import BAND_STYLES, CATEGORY, add_hover, make_figure
+from lsst_commtools.qa.figures.style import BAND_STYLES, CATEGORY, add_hover, flow, make_figure
 from lsst_commtools.qa.limits import DEFAULT_LIMITS, SRD_LIMITS, Limit, history_limit
 
 __all__ = ["trend_series", "write_trend_report"]
@@ -75,6 +74,8 @@ def trend_series(values: pd.DataFrame, metric: str, *, limit: Limit | None = Non
         ("source", "@source"),
     ]
     add_hover(plot, shown, tooltips)
+    nights = pd.to_datetime(full["day_obs"].astype(str), format="%Y%m%d")
+    plot.x_range = Range1d(nights.min() - pd.Timedelta(days=1), nights.max() + pd.Timedelta(days=1))
     plot.legend.location, plot.legend.click_policy = "top_left", "hide"
     numbers = full["value"].to_numpy(np.float64)
     if len(set(full["band"])) == 1 and (belt := history_limit(metric, numbers)) is not None:
@@ -115,4 +116,4 @@ def write_trend_report(values: pd.DataFrame, path: Path) -> Path:
         The file.
     """
     plots = [trend_series(values, str(metric)) for metric in dict.fromkeys(values["metric"])]
-    return write_html(path, "Metrics over the nights", [gridplot(plots, ncols=2, merge_tools=False)])
+    return write_html(path, "Metrics over the nights", [flow(plots)])

@@ -12,7 +12,7 @@ from lsst_commtools.qa.figures.distributions import ellipticity_histogram, ellip
 from lsst_commtools.qa.figures.export import write_html
 from lsst_commtools.qa.figures.maps import residual_map, residual_vectors, whisker_plot
 from lsst_commtools.qa.figures.positions import with_sky_plane
-from lsst_commtools.qa.figures.style import star_source
+from lsst_commtools.qa.figures.style import flow, star_source
 from lsst_commtools.qa.metrics import VisitMetrics
 
 __all__ = ["visit_blocks", "write_visit_report"]
@@ -49,7 +49,7 @@ def visit_blocks(metrics: VisitMetrics) -> list[Any]:
     wcs, psf = _wcs_figures(stars, source, axes), _psf_figures(stars, source, axes)
     for heading, plots in (("WCS", wcs), ("PSF", psf)):
         if plots:
-            blocks += [(heading, "Select stars in one figure: they are marked in the others."), _grid(plots)]
+            blocks += [(heading, "Select stars in one figure: they are marked in the others."), flow(plots)]
     return blocks
 
 
@@ -81,12 +81,6 @@ def _placed(stars: pd.DataFrame) -> pd.DataFrame:
     if "whisker_angle_sky_rad" in placed:
         placed = placed.assign(whisker_angle_rad=placed["whisker_angle_sky_rad"])
     return placed
-
-
-def _grid(plots: list[Any]) -> Any:
-    from bokeh.layouts import gridplot
-
-    return gridplot(plots, ncols=2, merge_tools=False, toolbar_options={"logo": None})
 
 
 def _wcs_figures(stars: pd.DataFrame, source: Any, axes: tuple[str, str]) -> list[Any]:
