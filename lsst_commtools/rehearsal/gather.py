@@ -128,8 +128,9 @@ def count_tables(entries: Sequence[Entry]) -> dict[str, Any]:
         if set(STATIONS) <= set(counted):
             stations = _station_rows(counted)
         stage = " ".join(str(data.pop(name)) for name in ("stage", "what") if data.get(name))
-        if stage and not stage.startswith(_OF_ONE_EXPOSURE):
-            stages[stage] = {key: value for key, value in data.items() if key != "counts"}
+        figures = {key: value for key, value in data.items() if key not in ("counts", *STATIONS)}
+        if stage and figures and not stage.startswith(_OF_ONE_EXPOSURE):
+            stages[stage] = figures
     return {"stations": stations, "stages": [{"stage": name, **figures} for name, figures in stages.items()]}
 
 
@@ -190,13 +191,22 @@ def _steps(rehearsal: Rehearsal, entries: Sequence[Entry], night: int) -> tuple[
     states = outline_states(entries, len(rehearsal.settings.nights))
     rows = [step_row(states[night, step.id]) for step in OUTLINE]
 
+    missing: list[str] = []
+
     def look() -> tuple[dict[str, list[dict[str, Any]]], str]:
         section = rehearsal.site.procedure
         ledger = Ledger.at(section)
-        given = {row["run"]: _signatures(show_run(ledger, section, row["run"])) for row in rows if row["run"]}
+        given = {}
+        for run in filter(None, (row["run"] for row in rows)):
+            try:
+                given[run] = _signatures(show_run(ledger, section, run))
+            except NotFoundError:
+                missing.append(run)
         return given, f"{len(given)} runs, {sum(map(len, given.values()))} signatures."
 
     given, source = ask("ledger of procedures", look, {})
+    if missing:
+        source = Source(source.name, "bad", f"It does not know the runs {', '.join(missing)}.")
     return [{**row, "signatures": given.get(row["run"], [])} for row in rows], source
 
 

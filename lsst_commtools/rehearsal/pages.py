@@ -26,7 +26,7 @@ _POLICY = (
     "img-src data: blob:; font-src data:"
 )
 _STILL_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-_MARKUP = re.compile(r"([\\`*_\[\]|~$]|^[#+=-]|^\d+(?=[.)]))")
+_MARKUP = re.compile(r"([\\`*_\[\]|~$]|^[#+=-]|^\d+(?=[.)]\s))")
 
 
 def render(template: str, values: Mapping[str, Any], *, scripts: bool = False) -> str:

@@ -25,6 +25,7 @@ __all__ = [
     "SECTIONS",
     "amend_report",
     "amendments_of",
+    "draw_report",
     "read_report",
     "report_digest",
     "sign_report",
@@ -110,6 +111,29 @@ def read_report(rehearsal: Rehearsal, night: int) -> dict[str, Any]:
             f"The report of night {night} was not written.",
             advice=f"Write it with 'commtools rehearse report --night {night}'.",
         ) from None
+
+
+def draw_report(rehearsal: Rehearsal, night: int) -> Path:
+    """Draw a report that was written again, with what was added and signed since.
+
+    Parameters
+    ----------
+    rehearsal
+        The rehearsal.
+    night
+        Number of the night.
+
+    Returns
+    -------
+    pathlib.Path
+        The page.
+
+    Raises
+    ------
+    NotFoundError
+        If the report was not written.
+    """
+    return _draw(rehearsal, read_report(rehearsal, night))
 
 
 def amend_report(
