@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lsst_commtools.cli import qa_compare, qa_ellipticity, qa_repeatability, qa_trend
+from lsst_commtools.cli import qa_compare, qa_ellipticity, qa_repeatability, qa_trend, qa_wcs
 from lsst_commtools.cli.output import Context, safe_text
 from lsst_commtools.errors import InputError
 
@@ -32,6 +32,7 @@ command.add_command(qa_ellipticity.command)
 command.add_command(qa_trend.command)
 command.add_command(qa_compare.command)
 command.add_command(qa_repeatability.command)
+command.add_command(qa_wcs.command)
 
 
 @command.command("visit")

@@ -24,9 +24,9 @@ from lsst_commtools.qa.statistics import mad, median
 from lsst_commtools.qa.survey import VisitShapes
 from lsst_commtools.qa.tables import StarTable
 
-__all__ = ["VisitPsf", "measure_visit_psf"]
+__all__ = ["TAI_MINUS_UTC_DAYS", "VisitPsf", "measure_visit_psf"]
 
-_TAI_MINUS_UTC_DAYS = 37.0 / 86400.0  # since 2017
+TAI_MINUS_UTC_DAYS = 37.0 / 86400.0  # since 2017
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def _add_horizon(
         reasons["e1_altaz"] = reasons["fwhm_zenith_500nm_arcsec"] = "the table does not tell the time"
         return
     ra, dec = mean_direction(stars.shapes.ra_deg, stars.shapes.dec_deg)
-    lst = local_sidereal_time_deg(mjd_of_jyear(epoch) - _TAI_MINUS_UTC_DAYS)
+    lst = local_sidereal_time_deg(mjd_of_jyear(epoch) - TAI_MINUS_UTC_DAYS)
     altitude = float(altitude_deg(ra, dec, lst, RUBIN_LATITUDE_DEG))
     if altitude <= 0.0:
         reasons["e1_altaz"] = reasons["fwhm_zenith_500nm_arcsec"] = (

@@ -55,7 +55,7 @@ def execute(tmp_path, monkeypatch):
     return run
 
 
-@pytest.mark.parametrize("name", ["ellipticity", "trend", "compare_runs"])
+@pytest.mark.parametrize("name", ["ellipticity", "trend", "compare_runs", "wcs"])
 def test_form(name):
     notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
     nbformat.validate(notebook)
@@ -89,3 +89,10 @@ def test_compare_runs(execute, star_table):
     shown = execute("compare_runs", a=str(star_table), b=str(star_table))
     assert "4 in both" in shown
     assert "within errors" in shown
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of papermill and jupyter_client
+def test_wcs(execute, star_table):
+    shown = execute("wcs", stars=[str(star_table)])
+    assert "4 of 4 visits have a WCS" in shown
+    assert "no reference catalogue was given" in shown
