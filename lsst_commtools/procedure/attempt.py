@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-import json
 import threading
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
@@ -23,9 +21,8 @@ from lsst_commtools.procedure.ledger import Ledger, leases
 from lsst_commtools.procedure.ledger.spool import spool_name
 from lsst_commtools.procedure.manager import OutputNotebook, hide_secret_parameters
 from lsst_commtools.procedure.notebook import CLOSING, code_sha256, has_tag, stripped_text, write_html
-from lsst_commtools.procedure.parameters import json_values
-from lsst_commtools.procedure.provenance import git_state, package_versions
-from lsst_commtools.procedure.redact import REDACTED, Redactor
+from lsst_commtools.procedure.provenance import where_it_runs
+from lsst_commtools.procedure.redact import Redactor, recorded_values
 from lsst_commtools.procedure.run_names import new_run_name
 from lsst_commtools.procedure.switch import StopSwitch
 from lsst_commtools.procedure.values import Kind, RunStatus
@@ -205,10 +202,6 @@ class Attempt:
         return outcome
 
     def _note_start(self, journal: Journal, heartbeat: Heartbeat, redactor: Redactor) -> None:
-        values = json_values(self.parameters)
-        shown = {
-            name: REDACTED if name in self.secret_names and value else value for name, value in values.items()
-        }
         code = code_sha256(self.nb)
         with contextlib.suppress(LedgerAwayError):
             journal.ledger.keep_notebook(code, redactor.text(stripped_text(self.nb)))
@@ -221,7 +214,7 @@ class Attempt:
             site=self.site.name,
             dry_run=self.dry_run,
             by_hand=False,
-            parameters=shown,
+            parameters=recorded_values(self.parameters, self.secret_names),
             secret_parameters=self.secret_names,
             output=str(self.output) if self.output is not None else self.output_url,
             cells=[
@@ -230,8 +223,7 @@ class Attempt:
                 if cell.cell_type == "code"
             ],
             runner=heartbeat.holder.to_dict(),
-            git=git_state(folder) if folder.is_absolute() else None,
-            **self._packages(journal.ledger),
+            **where_it_runs(folder if folder.is_absolute() else None, journal.ledger),
             **self.extra,
         )
         if event.clock < 0:
@@ -240,18 +232,6 @@ class Attempt:
                 changed="No kernel was started.",
                 advice="Look whether the disks are full.",
             )
-
-    @staticmethod
-    def _packages(ledger: Ledger) -> dict[str, Any]:
-        """Keep the versions of packages once for all runs that share them."""
-        versions = package_versions()
-        text = json.dumps(versions)
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        try:
-            ledger.keep_notebook(digest, text)
-        except LedgerAwayError:
-            return {"packages": versions}
-        return {"packages_sha256": digest}
 
     def _note_end(self, journal: Journal, outcome: Outcome) -> None:
         journal.note(Kind.RUN_ENDED, status=outcome.status, reason=outcome.reason, owed=outcome.owed)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import atexit
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.getipython import get_ipython
 
 from lsst_commtools.errors import CommtoolsError, LedgerAwayError, RefusedError
 from lsst_commtools.procedure.binding import Binding
@@ -17,15 +19,20 @@ from lsst_commtools.procedure.ledger import Ledger, leases
 from lsst_commtools.procedure.ledger.spool import SPOOL_SUFFIX
 from lsst_commtools.procedure.ledger.store import ledger_url
 from lsst_commtools.procedure.notebook import (
+    PARAMETERS,
     NotebookFile,
     code_cells,
     code_sha256,
+    find_cell,
     read_notebook,
     stripped_text,
 )
+from lsst_commtools.procedure.parameters import read_parameters
 from lsst_commtools.procedure.procedure import Procedure
+from lsst_commtools.procedure.provenance import where_it_runs
+from lsst_commtools.procedure.redact import recorded_values
 from lsst_commtools.procedure.run_names import new_run_name
-from lsst_commtools.procedure.values import Event, Kind, RunStatus, StepStatus
+from lsst_commtools.procedure.values import Event, Kind, RunStatus, StepStatus, plain
 from lsst_commtools.site.home import commtools_home
 
 if TYPE_CHECKING:
@@ -81,9 +88,10 @@ def begin(site: Site) -> Procedure:
         site=site.name,
         by_hand=True,
         dry_run=dry_run,
-        parameters={},
         cells=[],
         runner=heartbeat.holder.to_dict(),
+        **_parameters(found),
+        **where_it_runs(None if found is None else found.path.parent, ledger),
     )
     ended = [False]
 
@@ -96,6 +104,21 @@ def begin(site: Site) -> Procedure:
 
     atexit.register(finish, "the kernel ended without procedure.finish()")
     return Procedure(journal, binding, site.procedure, by_hand=True, finish=finish, guard=guard)
+
+
+def _parameters(notebook: NotebookFile | None) -> dict[str, Any]:
+    """Read the parameters as they are now in this kernel, where the person may have changed them by hand."""
+    cell = None if notebook is None else find_cell(notebook.nb, PARAMETERS)
+    shell = get_ipython()
+    if cell is None or shell is None:
+        return {"parameters": {}}
+    try:
+        declared = [p for p in read_parameters(cell.source) if p.name in shell.user_ns]
+    except CommtoolsError:
+        return {"parameters": {}}
+    secret = [p.name for p in declared if p.secret]
+    values = {p.name: plain(shell.user_ns[p.name]) for p in declared}
+    return {"parameters": recorded_values(values, secret), "secret_parameters": secret}
 
 
 def _open_notebook(notebook: str) -> NotebookFile | None:

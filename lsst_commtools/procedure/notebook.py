@@ -21,6 +21,7 @@ __all__ = [
     "NotebookFile",
     "code_cells",
     "code_sha256",
+    "find_cell",
     "has_tag",
     "read_notebook",
     "stripped_text",
@@ -147,6 +148,24 @@ def code_cells(nb: NotebookNode) -> list[Any]:
         Cells in order.
     """
     return [cell for cell in nb.cells if cell.cell_type == "code" and not has_tag(cell, INJECTED)]
+
+
+def find_cell(nb: NotebookNode, tag: str) -> NotebookNode | None:
+    """Find the first code cell with a tag.
+
+    Parameters
+    ----------
+    nb
+        The notebook.
+    tag
+        ``parameters``, for instance.
+
+    Returns
+    -------
+    NotebookNode or None
+        The cell.
+    """
+    return next((cell for cell in code_cells(nb) if has_tag(cell, tag)), None)
 
 
 def code_sha256(nb: NotebookNode) -> str:

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib.metadata
+import json
+import os
 import platform
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["git_state", "package_versions"]
+from lsst_commtools.errors import LedgerAwayError
+
+if TYPE_CHECKING:
+    from lsst_commtools.procedure.ledger import Ledger
+
+__all__ = ["git_state", "lab_image", "package_versions", "where_it_runs"]
 
 _GIT_S = 5.0
 
@@ -41,6 +49,18 @@ def git_state(folder: Path) -> dict[str, Any] | None:
     }
 
 
+def lab_image() -> str:
+    """Tell in which lab image this process runs.
+
+    Returns
+    -------
+    str
+        ``REGISTRY/NAME:TAG@sha256:DIGEST``, as nublado and KubeSpawner put it into ``JUPYTER_IMAGE_SPEC``; empty
+        outside of a lab.
+    """
+    return os.environ.get("JUPYTER_IMAGE_SPEC", "")
+
+
 @functools.cache
 def package_versions() -> dict[str, str]:
     """List what is installed beside this package.
@@ -56,6 +76,32 @@ def package_versions() -> dict[str, str]:
         if name:
             found.setdefault(name.lower(), distribution.version)
     return dict(sorted(found.items()))
+
+
+def where_it_runs(folder: Path | None, ledger: Ledger) -> dict[str, Any]:
+    """Tell what a run starts from, for its first event.
+
+    Parameters
+    ----------
+    folder
+        Folder of the notebook; None where it is not in a file.
+    ledger
+        Keeps the versions of packages once for all runs that share them.
+
+    Returns
+    -------
+    dict
+        Keys ``git``, ``image``, and ``packages_sha256``, or ``packages`` while the ledger is away.
+    """
+    told = {"git": None if folder is None else git_state(folder), "image": lab_image()}
+    versions = package_versions()
+    text = json.dumps(versions)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    try:
+        ledger.keep_notebook(digest, text)
+    except LedgerAwayError:
+        return told | {"packages": versions}
+    return told | {"packages_sha256": digest}
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

@@ -6,14 +6,15 @@ import base64
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
+from lsst_commtools.procedure.parameters.inject import json_values
 from lsst_commtools.procedure.parameters.read import looks_secret
 from lsst_commtools.site.home import commtools_home
 
-__all__ = ["REDACTED", "Redactor"]
+__all__ = ["REDACTED", "Redactor", "recorded_values"]
 
 REDACTED = "[redacted]"
 
@@ -29,6 +30,27 @@ _PATTERNS = [
     (re.compile(r"\bgt-[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{10,}"), REDACTED),
     (re.compile(r"\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*"), REDACTED),
 ]
+
+
+def recorded_values(values: Mapping[str, Any], secret_names: Collection[str]) -> dict[str, Any]:
+    """Give the parameters of a run as the ledger keeps them.
+
+    Parameters
+    ----------
+    values
+        Values by name.
+    secret_names
+        Those that are secret.
+
+    Returns
+    -------
+    dict
+        What JSON can hold, secrets redacted.
+    """
+    return {
+        name: REDACTED if name in secret_names and value else value
+        for name, value in json_values(values).items()
+    }
 
 
 class Redactor:

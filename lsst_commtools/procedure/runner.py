@@ -15,6 +15,7 @@ from lsst_commtools.procedure.notebook import (
     PARAMETERS,
     NotebookFile,
     code_sha256,
+    find_cell,
     has_tag,
     parse_notebook,
     read_notebook,
@@ -55,7 +56,7 @@ def notebook_parameters(nb: Any) -> list[Parameter]:
     list of Parameter
         Of the first cell tagged ``parameters``; empty if there is none.
     """
-    cell = next((c for c in nb.cells if c.cell_type == "code" and has_tag(c, PARAMETERS)), None)
+    cell = find_cell(nb, PARAMETERS)
     return read_parameters(cell.source) if cell is not None else []
 
 

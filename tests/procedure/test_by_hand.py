@@ -7,6 +7,7 @@ from jupyter_client.manager import start_new_kernel
 
 from lsst_commtools.procedure.approval import approve
 from lsst_commtools.procedure.runs import list_runs, show_run
+from lsst_commtools.procedure.values import Kind
 
 from .conftest import HEAD
 
@@ -49,9 +50,14 @@ def lab(tmp_path, fast_site, monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore:.*TCP.*")
-def test_a_cell_that_is_mended_and_run_again_is_the_same_step(lab, make_notebook, fast_site, ledger):
-    path = make_notebook(HEAD)
+def test_a_cell_that_is_mended_and_run_again_is_the_same_step(
+    lab, make_notebook, fast_site, ledger, monkeypatch
+):
+    parameters = "n: int = 1  # count\npassword: str = 'hidden'  # of the service"
+    path = make_notebook((parameters, "parameters"), HEAD)
+    monkeypatch.setenv("JUPYTER_IMAGE_SPEC", "registry.example/lab:w_2026_20@sha256:00")
     run = lab(path)
+    assert run("c0", parameters.replace("1", "7"))[0] == "ok"
     assert run("c1", HEAD)[0] == "ok"
     status, name, _ = run(
         "c2", "for i in range(2):\n    with procedure.step('a', expect=i) as s: s.observed = 0"
@@ -68,6 +74,10 @@ def test_a_cell_that_is_mended_and_run_again_is_the_same_step(lab, make_notebook
     assert record.notebook.endswith(path.name)
     found = show_run(ledger, fast_site.procedure, record.run)
     assert {s.id: s.observed for s in found.steps} == {"a": 0, "a-2": 1, "a-3": "other cell"}
+    start = ledger.events(record.run, [Kind.RUN_STARTED])[0].data
+    assert start["parameters"] == {"n": 7, "password": "[redacted]"}
+    assert start["image"] == "registry.example/lab:w_2026_20@sha256:00"
+    assert "ipython" in ledger.notebook(start["packages_sha256"])
 
 
 def test_at_a_site_that_asks_for_approval_a_changed_cell_is_refused(lab, make_notebook, ledger, monkeypatch):
