@@ -180,7 +180,7 @@ class ArrivalWatcher:
         Parameters
         ----------
         until
-            True ends it, after one last look.
+            True ends it, after a last look that takes all that was whole by then.
         poll_s
             Time between two looks, in seconds.
         on_report
@@ -191,6 +191,11 @@ class ArrivalWatcher:
             report = self.poll()
             if on_report is not None:
                 on_report(report)
+            if last and report.unsettled:
+                time.sleep(self._settle_s)
+                report = self.poll()
+                if on_report is not None:
+                    on_report(report)
             if last:
                 return
             ends_s = time.monotonic() + poll_s

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import fcntl
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -196,7 +197,7 @@ class ArrivalJournal:
                 " exposure = excluded.exposure, detector = excluded.detector, sha256 = excluded.sha256,"
                 " ingested_utc = excluded.ingested_utc, attempts = excluded.attempts",
                 [
-                    (_to_text(f.path), f.size_bytes, f.mtime_ns, f.outcome.value, _to_text(f.reason), f.exposure,
+                    (_name_to_sql(f.path), f.size_bytes, f.mtime_ns, f.outcome.value, _to_text(f.reason), f.exposure,
                      f.detector, f.sha256, f.arrived_utc.isoformat(), f.ingested_utc.isoformat(), f.attempts)
                     for f in files
                 ],
@@ -232,7 +233,8 @@ class ArrivalJournal:
         with self._writing() as database:
             database.execute(
                 "INSERT INTO visit VALUES (?, ?, ?, ?, ?, ?, 1, '')"
-                " ON CONFLICT DO UPDATE SET state = excluded.state, calls = calls + 1, error = ''",
+                " ON CONFLICT DO UPDATE SET state = excluded.state, detectors = excluded.detectors,"
+                " missing = excluded.missing, calls = calls + 1, error = ''",
                 (
                     visit.exposure, VisitState.CALLING.value, json.dumps(visit.detectors),
                     json.dumps(visit.missing), visit.first_utc.isoformat(), now_utc.isoformat(),
@@ -284,15 +286,24 @@ class ArrivalJournal:
         }
 
 
-def _to_text(name: str) -> str:
-    """Write names that are not Unicode so that sqlite takes them."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+def _name_to_sql(name: str) -> str | bytes:
+    """Write a name so that sqlite takes it: as bytes where it is not Unicode."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(name)
+    return name
+
+
+def _to_text(words: str) -> str:
+    """Write words with names in them so that sqlite takes them."""
+    return words.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _file(row: tuple[object, ...]) -> ArrivedFile:
     path, size_bytes, mtime_ns, outcome, reason, exposure, detector, sha256, arrived, ingested, attempts = row
     return ArrivedFile(
-        str(path),
+        os.fsdecode(path) if isinstance(path, bytes) else str(path),
         int(str(size_bytes)),
         int(str(mtime_ns)),
         Outcome(outcome),
