@@ -41,9 +41,9 @@ class InjectScore:
     named
         Whether the problem's kind names the fault; None where nothing was noticed.
     by_role, by_who
-        Who noticed it; empty where nobody did.
+        Who noticed it first; empty where nobody did.
     by_expected_role
-        Whether the role that should notice it did; None where anybody may, or nobody did.
+        Whether the role that should notice it did, as the first or later; None where anybody may, or nobody did.
     after_s, after_real_s
         How long it took, in seconds of the rehearsal and on the wall; None where nobody noticed it.
     within_s
@@ -191,17 +191,19 @@ def score(entries: Sequence[Entry]) -> Score:
     confirmed = {
         str(e.data["problem"]) for e in entries if e.kind is Kind.PROBLEM_CHANGED and e.data.get("cause")
     }
+    known = {str(e.data["problem"]) for e in problems if e.number in explained}
+    # Several roles may tell of one problem.
+    left = {str(e.data["problem"]): e for e in reversed(problems) if str(e.data["problem"]) not in known}
     unexplained = tuple(
         UnexplainedProblem(
-            str(e.data["problem"]),
+            name,
             str(e.data["kind"]),
             str(e.data.get("where", "")),
             str(e.data.get("message", "")),
             e.night,
-            str(e.data["problem"]) in confirmed,
+            name in confirmed,
         )
-        for e in problems
-        if e.number not in explained
+        for name, e in sorted(left.items(), key=lambda item: item[1].number)
     )
     return Score(tuple(scores), unexplained, revealed is None or bool(revealed.data["intact"]))
 
@@ -219,7 +221,7 @@ def _judge(
     if naming:
         first = naming[0]
     fired = _moment(told["fired_rehearsal_utc"])
-    within_s = told["within_s"]
+    within_s, wanted = told["within_s"], told["expected_role"]
     common: dict[str, Any] = {
         "inject": told["inject"],
         "fault": told["fault"],
@@ -240,7 +242,7 @@ def _judge(
         named=bool(naming),
         by_role=first.role,
         by_who=first.who,
-        by_expected_role=first.role == told["role"] if told["role"] else None,
+        by_expected_role=wanted in {e.role for e in naming or [first]} if wanted else None,
         after_s=after_s,
         after_real_s=(_moment(first.at_utc) - _moment(told["fired_utc"])).total_seconds(),
         problem=str(first.data["problem"]),

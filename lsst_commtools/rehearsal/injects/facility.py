@@ -27,14 +27,19 @@ __all__ = ["FACILITY_FAULTS"]
 
 _FLOOD_JOBS = 4
 _REGISTRY = "gen3.sqlite3"
-# Holds the registry as an export does that takes too long; it ends by itself, whoever is killed.
-_HOLDER = (
-    "import sqlite3, sys, time\n"
-    "registry = sqlite3.connect(sys.argv[1], timeout=60, isolation_level=None)\n"
-    "registry.execute('BEGIN IMMEDIATE')\n"
-    "time.sleep(float(sys.argv[2]))\n"
-    "registry.execute('ROLLBACK')\n"
-)
+# Holds the registry as an export does that takes too long. It is nobody's child, and ends by itself.
+_HOLDER = """
+import os, sqlite3, sys, time
+child = os.fork()
+if child:
+    print(child, flush=True)
+    os._exit(0)
+os.dup2(os.open(os.devnull, os.O_RDWR), 1)
+registry = sqlite3.connect(sys.argv[1], timeout=60, isolation_level=None)
+registry.execute("BEGIN IMMEDIATE")
+time.sleep(float(sys.argv[2]))
+registry.execute("ROLLBACK")
+"""
 
 
 class _Disk(FaultParameters):
@@ -238,14 +243,10 @@ def _apply_registry(_: Ground, plan: Plan) -> None:
         return  # it was held already; it ends by itself
     record.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     command = [sys.executable, "-c", _HOLDER, plan.details["registry"], str(plan.details["held_s"])]
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
+    started = subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True, check=True
     )
-    record.write_text(json.dumps(ProcessId.of(process.pid).to_dict()), encoding="utf-8")
+    record.write_text(json.dumps(ProcessId.of(int(started.stdout)).to_dict()), encoding="utf-8")
 
 
 def _undo_registry(_: Ground, plan: Plan) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from lsst_commtools.errors import NotFoundError, RefusedError
@@ -32,6 +33,8 @@ from lsst_commtools.rehearsal.line import Disturbance, Line
 
 __all__ = ["FILE_FAULTS"]
 
+LIGHT_ADU = 1000.0
+
 
 class _Filter(ImageParameters):
     """Which image says the wrong filter.
@@ -55,7 +58,7 @@ class _Calibration(FaultParameters):
     detector
         Number of the detector; None for all.
     slope
-        Of flats, the part of the light that is missing at the last row; of the others, the same part of 1000 adu is
+        Of flats, the part of the light that is missing at the last row; to the others the same part of 1000 adu is
         added there. Between them it grows evenly.
     """
 
@@ -147,22 +150,14 @@ def _prepare_calibration(ground: Ground, parameters: _Calibration, kept: Path) -
 def _apply_calibration(_: Ground, plan: Plan) -> None:
     slope, is_flat = float(plan.details["slope"]), plan.details["image_type"] == "flat"
 
-    def change(pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    def change(pixels: NDArray[np.float64], level: float) -> NDArray[np.float64]:
         grows = np.linspace(0.0, slope, pixels.shape[0])[:, np.newaxis]
-        pedestal = np.median(pixels[:, -8:])  # the overscan stands at the end of each row
-        if not is_flat:
-            return _lit(pixels, 1000.0 * grows)
-        dimmed: np.ndarray[Any, Any] = pedestal + (pixels - pedestal) * (1.0 - grows)
-        return dimmed
+        changed: NDArray[np.float64] = (
+            level + (pixels - level) * (1.0 - grows) if is_flat else pixels + LIGHT_ADU * grows
+        )
+        return changed
 
     change_files(plan, lambda content: rewrite_pixels(content, change))
-
-
-def _lit(pixels: np.ndarray[Any, Any], light: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Add light to all but the overscan, which sees none."""
-    lit: np.ndarray[Any, Any] = pixels + light
-    lit[:, -8:] = pixels[:, -8:]
-    return lit
 
 
 def _prepare_late(ground: Ground, parameters: _Visit, kept: Path) -> Plan:

@@ -298,7 +298,7 @@ class Injector:
             "not_undone": record.reason if record.status == "undoing" else "",
             "problems": list(inject.problems) if inject else [],
             "follows": list(fault_kind(record.details["fault"]).follows),
-            "role": str(inject.expect.role) if inject and inject.expect.role else "",
+            "expected_role": str(inject.expect.role) if inject and inject.expect.role else "",
             "within_s": inject.expect.within.total_seconds() if inject else None,
         }
 

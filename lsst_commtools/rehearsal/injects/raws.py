@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from lsst_commtools.errors import CommtoolsError, NotFoundError, RefusedError
@@ -34,6 +36,8 @@ __all__ = [
     "rewrite_pixels",
     "truncated",
 ]
+
+_SECTION = re.compile(r"\[(\d+):(\d+),(\d+):(\d+)\]", re.ASCII)
 
 
 class ImageParameters(FaultParameters):
@@ -294,15 +298,18 @@ def rewrite_header(content: bytes, cards: dict[str, Any]) -> bytes:
     return _rewritten(content, change, compressed=True)
 
 
-def rewrite_pixels(content: bytes, change: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]) -> bytes:
-    """Change the pixels of a raw file, so that its checksums are right.
+def rewrite_pixels(
+    content: bytes, change: Callable[[NDArray[np.float64], float], NDArray[np.float64]]
+) -> bytes:
+    """Change the light-sensitive pixels of a raw file, so that its checksums are right; the overscan stays.
 
     Parameters
     ----------
     content
         The file.
     change
-        Makes the new pixels of an amplifier, adu, of shape (rows, columns), overscan included.
+        Makes the new pixels of an amplifier from the old ones, adu, of shape (rows, columns), and the level of its
+        overscan, adu.
 
     Returns
     -------
@@ -312,17 +319,22 @@ def rewrite_pixels(content: bytes, change: Callable[[np.ndarray[Any, Any]], np.n
     Raises
     ------
     RefusedError
-        If its pixels are compressed.
+        If its pixels are compressed, or it does not say where they lie.
     """
 
     def change_all(units: fits.HDUList) -> None:
         for unit in units[1:]:
-            if unit.data is None or unit.data.ndim != 2:
-                raise RefusedError("The pixels of a compressed raw file cannot be changed here.")
+            section = _SECTION.fullmatch(str(unit.header.get("DATASEC", "")))
+            if section is None or unit.data is None or unit.data.ndim != 2:
+                raise RefusedError("The pixels of this raw file cannot be changed here.")
+            x0, x1, y0, y1 = (int(group) for group in section.groups())
+            pixels = unit.data.astype(float)
+            sensitive = np.zeros(pixels.shape, dtype=bool)
+            sensitive[y0 - 1 : y1, x0 - 1 : x1] = True
+            level = float(np.median(pixels[~sensitive])) if not sensitive.all() else 0.0
+            pixels[y0 - 1 : y1, x0 - 1 : x1] = change(pixels[y0 - 1 : y1, x0 - 1 : x1], level)
             kind = np.iinfo(np.uint16)
-            unit.data = np.clip(np.rint(change(unit.data.astype(float))), kind.min, kind.max).astype(
-                np.uint16
-            )
+            unit.data = np.clip(np.rint(pixels), kind.min, kind.max).astype(np.uint16)
             unit.add_checksum()
 
     return _rewritten(content, change_all, compressed=False)
