@@ -53,6 +53,8 @@ class NightState:
         Quanta of its science pipeline.
     groups
         Its failures by cause.
+    planned
+        Visits that there will be, as far as that is known.
     """
 
     number: int
@@ -60,6 +62,23 @@ class NightState:
     steps: tuple[StepState, ...]
     quanta: Quanta
     groups: tuple[FailureGroup, ...]
+    planned: tuple[str, ...] = ()
+
+    @property
+    def visits(self) -> dict[str, dict[str, Any]]:
+        """Each visit with its status and the number of its quanta by status, the earliest first."""
+        counts = self.quanta.by_visit
+        return {
+            visit: {"status": self._status(counts.get(visit, {})), **counts.get(visit, {})}
+            for visit in sorted({*self.planned, *counts})
+        }
+
+    def _status(self, counts: dict[str, int]) -> str:
+        if counts.get("failed") or counts.get("no-work"):
+            return "failed"
+        if not counts:
+            return "waiting"
+        return "running" if self.quanta.running else "done"
 
     def to_dict(self) -> dict[str, Any]:
         """Give it as plain values."""
@@ -70,7 +89,7 @@ class NightState:
             "quanta": {
                 "counts": self.quanta.counts,
                 "by_task": self.quanta.by_task,
-                "by_visit": self.quanta.by_visit,
+                "visits": self.visits,
                 "running": self.quanta.running,
                 "news_utc": self.quanta.news_utc,
             },
@@ -155,7 +174,9 @@ def campaign_state(rehearsal: Rehearsal) -> CampaignState:
     for number, day_obs in enumerate(settings.nights, 1):
         quanta = read_quanta(log_path(settings.work, day_obs, "science"))
         steps = tuple(states[number, step.id] for step in OUTLINE)
-        nights.append(NightState(number, day_obs, steps, quanta, group_failures(quanta.failures(number))))
+        planned = tuple(str(s.exposure_id) for s in rehearsal.night(number).shots() if not s.calibration)
+        groups = group_failures(quanta.failures(number))
+        nights.append(NightState(number, day_obs, steps, quanta, groups, planned))
     now = rehearsal.clock.reading()
     return CampaignState(
         settings.work.name,

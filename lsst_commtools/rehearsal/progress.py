@@ -71,8 +71,8 @@ class Quanta:
     ----------
     ended
         Quanta that ended, each once, as it ended last.
-    total
-        How many there are; None while that is not known.
+    left
+        How many have not ended, of the run that goes on or was broken off.
     running
         Whether the run has begun and not told its end; after a kill that is so too.
     news_utc
@@ -80,7 +80,7 @@ class Quanta:
     """
 
     ended: tuple[Quantum, ...]
-    total: int | None
+    left: int
     running: bool
     news_utc: str
 
@@ -88,8 +88,10 @@ class Quanta:
     def counts(self) -> dict[str, int]:
         """Number of quanta: waiting or running, done, failed, no-work, skipped."""
         found = Counter("done" if q.status in _DONE else q.status.value for q in self.ended)
-        left = max(0, (self.total or 0) - len(self.ended))
-        return {"waiting or running": left, **{n: found[n] for n in ("done", "failed", "no-work", "skipped")}}
+        return {
+            "waiting or running": self.left,
+            **{n: found[n] for n in ("done", "failed", "no-work", "skipped")},
+        }
 
     @property
     def by_task(self) -> dict[str, dict[str, int]]:
@@ -137,7 +139,7 @@ class Quanta:
 
 
 class QuantumLog:
-    """Writes what becomes of each quantum; give it to `run_pipeline` as ``progress``, within ``with``.
+    """Writes what becomes of each quantum; give it to each `run_pipeline` as ``progress``, within ``with``.
 
     Parameters
     ----------
@@ -148,13 +150,12 @@ class QuantumLog:
 
     Notes
     -----
-    A disk that is full does not stop the pipeline: what could not be written is told by `finish`, or stays unknown.
+    A disk that is full does not stop the pipeline: what could not be written is told by `record`, or stays unknown.
     """
 
     def __init__(self, night: RehearsalNight, what: str = "science") -> None:
         self.path = log_path(night.rehearsal.settings.work, night.day_obs, what)
         self._clock = night.rehearsal.clock
-        self._finished = False
 
     def __enter__(self) -> Self:
         self._write({"event": "begin"})
@@ -163,8 +164,7 @@ class QuantumLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if not self._finished:
-            self._write({"event": "end", "error": "" if error is None else type(error).__name__})
+        self._write({"event": "end", "error": "" if error is None else type(error).__name__})
 
     def __call__(self, ended: int, total: int, outcome: QuantumOutcome) -> None:
         """Note an outcome.
@@ -176,25 +176,23 @@ class QuantumLog:
         outcome
             The latest.
         """
-        self._write({"event": "quantum", "ended": ended, "total": total, **_line(outcome)})
+        self._write({"event": "quantum", "left": total - ended, **_line(outcome)})
 
-    def finish(self, report: ProcessingReport) -> None:
-        """Note the whole run, also what an earlier one had done.
+    def record(self, report: ProcessingReport) -> None:
+        """Note a run that ended, also what an earlier one had done.
 
         Parameters
         ----------
         report
             What became of it.
         """
-        self._finished = True
         known = {(q.task, q.where): q.status for q in read_quanta(self.path).ended}
-        lines = [{"event": "total", "total": report.expected}]
-        lines += [
-            {"event": "quantum", "total": report.expected, **_line(outcome)}
+        lines = [
+            {"event": "quantum", "left": 0, **_line(outcome)}
             for outcome in report.outcomes
             if known.get((outcome.task, outcome.where)) is not outcome.status
         ]
-        self._write(*lines, {"event": "end", "error": ""})
+        self._write(*lines, {"event": "left", "left": 0})
 
     def _write(self, *lines: Mapping[str, Any]) -> None:
         now = self._clock.reading()
@@ -244,24 +242,19 @@ def read_quanta(path: Path) -> Quanta:
         Empty if there is no such file; lines that cannot be read are passed over.
     """
     ended: dict[tuple[str, str], Quantum] = {}
-    total, running, news_utc = None, False, ""
+    left, running, news_utc = 0, False, ""
     for line in _lines(path):
-        event = line.get("event")
+        event = str(line.get("event"))
         news_utc = str(line.get("at_utc") or news_utc)
-        running = {"begin": True, "end": False}.get(str(event), running)
-        total = line.get("total", total)
-        if event == "quantum":
-            quantum = Quantum(
-                str(line["task"]),
-                dict(line["data_id"]),
-                QuantumStatus(line["status"]),
-                str(line["error"]),
-                str(line["message"]),
-                float(line["seconds"]),
-                news_utc,
-            )
-            ended[quantum.task, quantum.where] = quantum
-    return Quanta(tuple(ended.values()), total, running, news_utc)
+        running = {"begin": True, "end": False}.get(event, running)
+        try:
+            left = max(0, int(line.get("left", left)))
+            if event == "quantum":
+                quantum = _quantum(line, news_utc)
+                ended[quantum.task, quantum.where] = quantum
+        except (KeyError, TypeError, ValueError):
+            continue
+    return Quanta(tuple(ended.values()), left, running, news_utc)
 
 
 def _line(outcome: QuantumOutcome) -> dict[str, Any]:
@@ -273,6 +266,12 @@ def _line(outcome: QuantumOutcome) -> dict[str, Any]:
         "message": outcome.message[:2000],
         "seconds": round(outcome.seconds, 3),
     }
+
+
+def _quantum(line: Mapping[str, Any], at_utc: str) -> Quantum:
+    status = QuantumStatus(line["status"])
+    told = (str(line["error"]), str(line["message"]), float(line["seconds"]))
+    return Quantum(str(line["task"]), dict(line["data_id"]), status, *told, at_utc)
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
