@@ -39,6 +39,14 @@ class RehearsalSection(Section):
         How long a file must not have changed before it is taken, in real seconds.
     failure_rate_limit
         Fraction of failed detector images above which the processing of a night is a problem.
+    late_transfer_s
+        How long an exposure may take from the summit's disk to the data facility, in seconds of the rehearsal.
+    job_slots
+        Job slots of the data facility.
+    jobs_wait_s
+        How long work may wait for job slots before that is told, in real seconds.
+    registry_s
+        How long the ingest of what arrived at once may take before that is told, in real seconds.
     clock_jump_s
         Jump of the time on the wall that is told, in seconds.
     hold_timeout_s
@@ -58,5 +66,9 @@ class RehearsalSection(Section):
     visit_timeout_s: PositiveFloat = 60.0
     settle_s: NonNegativeFloat = 0.5
     failure_rate_limit: float = Field(default=0.01, ge=0.0, le=1.0)
+    late_transfer_s: PositiveFloat = 1800.0
+    job_slots: int = Field(default=2, ge=1, le=10000)
+    jobs_wait_s: PositiveFloat = 5.0
+    registry_s: PositiveFloat = 5.0
     clock_jump_s: PositiveFloat = 5.0
     hold_timeout_s: PositiveFloat = 86400.0
