@@ -63,7 +63,9 @@ class LazyGroup(click.Group):
 
 
 @click.group(
-    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+    cls=LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 @click.option(
     "--site", "site_name", metavar="NAME|FILE", help="Site to work at [default: $COMMTOOLS_SITE or local]."
@@ -71,11 +73,19 @@ class LazyGroup(click.Group):
 @click.option("--format", "output", type=click.Choice([o.value for o in Output]), default=Output.TABLE.value)
 @click.version_option(package_name="lsst_commtools")
 @click.pass_context
-def app(ctx: click.Context, site_name: str | None, output: str) -> None:
-    """Test components, find images, judge the night, rehearse operations."""
+def app(ctx: click.Context, site_name: str | None, output: str) -> int:
+    """Test components, find images, judge the night, rehearse operations.
+
+    Without a command: how the site stands, and what can be done tonight.
+    """
     if site_name is not None:
         ctx.with_resource(_site_of_children(site_name))
     ctx.obj = Context(site_name=site_name, output=Output(output))
+    if ctx.invoked_subcommand is not None:
+        return 0
+    from lsst_commtools.cli.start import show_start
+
+    return show_start(ctx.obj)
 
 
 @contextlib.contextmanager

@@ -9,14 +9,19 @@ if TYPE_CHECKING:
     from lsst_commtools.widgets.csc import CscPanel
     from lsst_commtools.widgets.procedures import ParameterForm, SignPanel
     from lsst_commtools.widgets.repos import RepositoryBrowser
+    from lsst_commtools.widgets.start import StartPage
+    from lsst_commtools.widgets.style import Panel, ProgressBar
 
-__all__ = ["CscPanel", "ParameterForm", "RepositoryBrowser", "SignPanel"]
+__all__ = ["CscPanel", "Panel", "ParameterForm", "ProgressBar", "RepositoryBrowser", "SignPanel", "StartPage"]
 
 _HOMES = {
     "CscPanel": "csc",
+    "Panel": "style",
     "ParameterForm": "procedures",
+    "ProgressBar": "style",
     "RepositoryBrowser": "repos",
     "SignPanel": "procedures",
+    "StartPage": "start",
 }
 
 
