@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -234,7 +233,9 @@ def _prepare_replay(ground: Ground, parameters: _Visit, _: Path) -> Plan:
             night = int(folder.parent.name)
         except ValueError:
             continue
-        before = replace(ground, day_obs=night, sources=(folder,), earlier=())
+        before = Ground(
+            ground.site, ground.work, ground.night, night, ground.instrument, (folder,), folder, folder
+        )
         try:
             images = find_images(before, ImageParameters(visit=parameters.visit, detector=None))
         except NotFoundError:

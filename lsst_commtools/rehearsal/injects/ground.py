@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["FaultKind", "FaultParameters", "Ground", "Plan"]
 
 
+def _already_there() -> None:
+    return None
+
+
 @dataclass(frozen=True)
 class Ground:
     """Parts of one night, all of them below the rehearsal's own folder.
@@ -44,6 +48,8 @@ class Ground:
         The Butler repository.
     earlier
         Folders of raw files of the nights before.
+    prepare
+        Has the night's files written, where that was not done yet.
     """
 
     site: Site
@@ -55,6 +61,7 @@ class Ground:
     storage: Path
     repository: Path
     earlier: Sequence[Path] = ()
+    prepare: Callable[[], object] = _already_there
 
     @classmethod
     def of(cls, rehearsal: Rehearsal, night: int) -> Self:
@@ -80,10 +87,11 @@ class Ground:
             night=night,
             day_obs=there.day_obs,
             instrument=rehearsal.settings.instrument,
-            sources=(there.simulated / "raw", there.summit),
+            sources=(there.source, there.summit),
             storage=there.storage,
             repository=rehearsal.repository,
             earlier=tuple(n.summit for n in earlier),
+            prepare=there.prepare,
         )
 
     @property

@@ -129,6 +129,7 @@ def find_calibrations(
 
 
 def _by_exposure(ground: Ground) -> dict[int, dict[FileId, list[Path]]]:
+    ground.prepare()
     exposures: dict[int, dict[FileId, list[Path]]] = {}
     for folder in dict.fromkeys(ground.sources):
         for path in _raws_below(folder):
