@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 __all__ = ["ProcessingReport", "QuantumOutcome", "QuantumStatus"]
@@ -64,11 +65,14 @@ class ProcessingReport:
         One for each quantum that was expected.
     seconds
         Wall time of the whole run.
+    not_submitted
+        Parts of a run on a batch system that were not submitted, with the reason; their quanta are skipped.
     """
 
     output_run: str
     outcomes: tuple[QuantumOutcome, ...] = field(repr=False)
     seconds: float = 0.0
+    not_submitted: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def expected(self) -> int:

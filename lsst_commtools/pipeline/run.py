@@ -8,15 +8,14 @@ builds on it.
 from __future__ import annotations
 
 import contextlib
-import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lsst_commtools.errors import InputError, NotFoundError
+from lsst_commtools.pipeline.graph import build_graph, find_done, open_run, prepare_run
 from lsst_commtools.pipeline.outcomes import ProcessingReport, QuantumOutcome, QuantumStatus
 from lsst_commtools.pipeline.schedule import Portion, Schedule, find_stale
 
@@ -96,7 +95,7 @@ def run_pipeline(
 
     start = time.monotonic()
     with contextlib.ExitStack() as stack:
-        butler, collections, is_new = _open(stack, str(repository), tuple(inputs), output_run)
+        butler, collections, is_new = open_run(stack, str(repository), tuple(inputs), output_run)
         order = WorkOrder(str(repository), collections, output_run, is_new)
         pool: Workers = WorkerPool(order, processes) if processes > 1 else LocalWorker(order)
         stack.enter_context(pool)
@@ -107,64 +106,15 @@ def run_pipeline(
     )
 
 
-def _open(
-    stack: contextlib.ExitStack, repository: str, inputs: tuple[str, ...], output_run: str
-) -> tuple[Butler, tuple[str, ...], bool]:
-    """Open the repository, and say what to read and whether the output run is empty."""
-    from lsst.daf.butler import Butler, CollectionType, MissingCollectionError
-
-    try:
-        butler = stack.enter_context(Butler.from_config(repository, writeable=True))
-    except (OSError, ValueError) as error:
-        raise NotFoundError(f"{repository} is not a Butler repository: {error}.") from error
-    collections = inputs or tuple(sorted(butler.collections.query("*/defaults")))
-    if not collections:
-        raise InputError(
-            f"The repository {repository} has no input collections.", advice="Ingest raw files first."
-        )
-    try:
-        butler.collections.query_info(collections)
-    except MissingCollectionError as error:
-        raise InputError(f"A collection to read is missing: {error}") from error
-    is_new = True
-    with contextlib.suppress(MissingCollectionError):
-        if butler.collections.get_info(output_run).type is not CollectionType.RUN:
-            raise InputError(
-                f"{output_run} is not a RUN collection.", advice="Give the name of a run or a new one."
-            )
-        is_new = not butler.query_all_datasets(output_run, find_first=False, limit=1)
-    # In a transaction: the Butler writes a run in two rows, and a kill between them would make it unusable.
-    with butler.transaction():
-        butler.collections.register(output_run)
-    return stack.enter_context(butler.clone(collections=collections, run=output_run)), collections, is_new
-
-
 def _make_plan(butler: Butler, pipeline: str, data_query: str, order: WorkOrder) -> _Plan:
     """Build the quantum graph, register what it writes, and look up what an earlier run finished."""
-    from lsst.daf.butler import ButlerUserError
-    from lsst.pipe.base.separable_pipeline_executor import SeparablePipelineExecutor
-
     from lsst_commtools.pipeline.worker import Job
 
-    builder = SeparablePipelineExecutor(butler, clobber_output=True)
-    try:
-        graph = builder.build_quantum_graph(builder.make_pipeline(pipeline), where=data_query)
-    except ButlerUserError as error:
-        raise InputError(
-            f"The data query is refused: {error}.",
-            changed="Nothing was processed.",
-            advice="Give for instance: instrument = 'LSSTComCam' AND day_obs = 20261120.",
-        ) from error
+    graph = build_graph(butler, pipeline, data_query).assemble()
     if not len(graph):
         return _Plan({}, (), {}, frozenset())
-    graph.pipeline_graph.register_dataset_types(butler)
-    graph.write_init_outputs(butler, skip_existing=True)
-    graph.write_configs(butler)
-    with _without_warnings_of(
-        "lsst.utils.packages"
-    ):  # it misses eups, which nobody has outside the observatory
-        graph.write_packages(butler)
-    done = frozenset() if order.is_new else _find_done(butler, graph, order.output_run)
+    prepare_run(butler, graph)
+    done = frozenset() if order.is_new else find_done(butler, graph, order.output_run)
     graph.build_execution_quanta()
     network = graph.quantum_only_xgraph
     jobs = {}
@@ -175,37 +125,9 @@ def _make_plan(butler: Butler, pipeline: str, data_query: str, order: WorkOrder)
     return _Plan(jobs, tuple(graph), {node: tuple(network.predecessors(node)) for node in graph}, done)
 
 
-@contextlib.contextmanager
-def _without_warnings_of(name: str) -> Iterator[None]:
-    logger = logging.getLogger(name)
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-
-
-def _find_done(butler: Butler, graph: Any, output_run: str) -> frozenset[Any]:
-    """Quanta whose metadata are stored: the last thing that a quantum writes."""
-    from lsst.daf.butler import MissingDatasetTypeError
-
-    done: set[Any] = set()
-    for label, quanta in graph.quanta_by_task.items():
-        try:
-            refs = butler.query_datasets(
-                f"{label}_metadata", output_run, find_first=False, explain=False, limit=None
-            )
-        except MissingDatasetTypeError:
-            continue
-        stored = {tuple(ref.dataId.required_values) for ref in refs}
-        done |= {node for data_id, node in quanta.items() if tuple(data_id.required_values) in stored}
-    return frozenset(done)
-
-
 def _execute(plan: _Plan, pool: Workers, progress: Progress | None) -> dict[Any, QuantumOutcome]:
     stale = find_stale(plan.order, plan.predecessors, plan.done)
-    schedule = Schedule(stale, plan.predecessors, lambda node: _image_first(plan.jobs[node].data_id))
+    schedule = Schedule(stale, plan.predecessors, lambda node: image_first(plan.jobs[node].data_id))
     running: dict[int, tuple[Portion[Any], list[Any]]] = {}
     outcomes = {
         node: plan.jobs[node].outcome(QuantumStatus.EXISTING) for node in plan.order if node not in set(stale)
@@ -226,6 +148,17 @@ def _execute(plan: _Plan, pool: Workers, progress: Progress | None) -> dict[Any,
             progress(len(outcomes), len(plan.order), outcome)
 
 
-def _image_first(data_id: Mapping[str, int | str]) -> tuple[int, int]:
-    """Sort by exposure and then detector, so that visits are complete one after another."""
+def image_first(data_id: Mapping[str, int | str]) -> tuple[int, int]:
+    """Sort quanta by exposure and then detector, so that visits are complete one after another.
+
+    Parameters
+    ----------
+    data_id
+        Dimension to value.
+
+    Returns
+    -------
+    tuple of int
+        Exposure or visit, and detector; 0 where there is none.
+    """
     return int(data_id.get("exposure", data_id.get("visit", 0))), int(data_id.get("detector", 0))
