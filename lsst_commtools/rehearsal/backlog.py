@@ -15,7 +15,7 @@ from lsst_commtools.rehearsal.journal import Entry, Journal, Kind
 __all__ = ["Backlog", "BacklogChange", "BacklogItem", "State", "change_problem", "from_entries"]
 
 _IMAGE = re.compile(
-    r"\b(visit|exposure|day_obs|night)(\s+|=)\d+\b|\b[A-Z]{2}_[A-Z]_\d{8}_\d{6}\b|\b20\d{6}(\d{5})?\b"
+    r"\b(visit|exposure|day_obs|night)(\s+|=)\d+\b|\b[A-Z]{2}_[A-Z]_\d{8}_\d{6}(?!\d)|\b20\d{6}(\d{5})?\b"
 )
 
 
