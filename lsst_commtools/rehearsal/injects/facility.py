@@ -176,7 +176,7 @@ def _undo_line(ground: Ground, plan: Plan) -> None:
 
 
 def _queue(ground: Ground) -> BatchQueue:
-    return BatchQueue(ground.work / "batch")
+    return BatchQueue(ground.work / "batch", ground.site.rehearsal.job_slots)
 
 
 def _prepare_held(ground: Ground, parameters: _Slots, kept: Path) -> Plan:
