@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lsst_commtools.ingest.arrival import ArrivalReport, ArrivalWatcher
     from lsst_commtools.ingest.arrival_journal import ArrivedFile, ArrivedVisit, VisitState
+    from lsst_commtools.ingest.buffer import ArrivalBuffer, BadFile, BufferReport
     from lsst_commtools.ingest.endpoints import Destination, SshSettings
     from lsst_commtools.ingest.ingester import TRANSFERS, Ingester
     from lsst_commtools.ingest.latency import (
@@ -44,10 +45,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TRANSFERS",
+    "ArrivalBuffer",
     "ArrivalReport",
     "ArrivalWatcher",
     "ArrivedFile",
     "ArrivedVisit",
+    "BadFile",
+    "BufferReport",
     "Destination",
     "FileOutcome",
     "FileTransfer",
@@ -89,6 +93,9 @@ _HOMES = {
     "ArrivedFile": "arrival_journal",
     "ArrivedVisit": "arrival_journal",
     "VisitState": "arrival_journal",
+    "ArrivalBuffer": "buffer",
+    "BadFile": "buffer",
+    "BufferReport": "buffer",
     "Destination": "endpoints",
     "SshSettings": "endpoints",
     "TRANSFERS": "ingester",

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from lsst_commtools.errors import CommtoolsError, InputError, NotFoundError
+from lsst_commtools.errors import CommtoolsError, InputError, NotFoundError, ServiceError
 from lsst_commtools.ingest.arrival_journal import ArrivalJournal, ArrivedFile, ArrivedVisit, VisitState
 from lsst_commtools.ingest.outcomes import FileOutcome, IngestReport, Outcome
 from lsst_commtools.ingest.transfer import RAW_ENDINGS
@@ -47,12 +47,15 @@ class ArrivalReport:
         Exposure and detector of images that came after their visit was announced.
     unsettled
         How many files are still being written, or not seen for long enough.
+    error
+        Why nothing could be done this time; `ArrivalWatcher.run` looks again.
     """
 
     files: tuple[FileOutcome, ...] = ()
     announced: tuple[ArrivedVisit, ...] = ()
     late: tuple[tuple[int, int], ...] = ()
     unsettled: int = 0
+    error: ServiceError | None = None
 
 
 @dataclass(frozen=True)
@@ -175,7 +178,7 @@ class ArrivalWatcher:
         poll_s: float = 0.5,
         on_report: Callable[[ArrivalReport], None] | None = None,
     ) -> None:
-        """Look again and again.
+        """Look again and again, also while the repository cannot be written.
 
         Parameters
         ----------
@@ -185,22 +188,34 @@ class ArrivalWatcher:
             Time between two looks, in seconds.
         on_report
             Called after each look.
+
+        Raises
+        ------
+        ServiceError
+            If the last look fails.
         """
         while True:
             last = until()
-            report = self.poll()
-            if on_report is not None:
-                on_report(report)
+            report = self._look(on_report)
             if last and report.unsettled:
                 time.sleep(self._settle_s)
-                report = self.poll()
-                if on_report is not None:
-                    on_report(report)
+                report = self._look(on_report)
             if last:
+                if report.error is not None:
+                    raise report.error
                 return
             ends_s = time.monotonic() + poll_s
             while time.monotonic() < ends_s and not until():
                 time.sleep(min(_SLEEP_S, poll_s))
+
+    def _look(self, on_report: Callable[[ArrivalReport], None] | None) -> ArrivalReport:
+        try:
+            report = self.poll()
+        except ServiceError as error:
+            report = ArrivalReport(error=error)
+        if on_report is not None:
+            on_report(report)
+        return report
 
     def files(self) -> list[ArrivedFile]:
         """List all files that got an outcome, the newest state of each.
@@ -210,7 +225,22 @@ class ArrivalWatcher:
         list of ArrivedFile
             In the order of their arrival.
         """
-        return list({file.path: file for file in self._journal.files()}.values())
+        return list({file.path: file for file in self._done.values()}.values())
+
+    def was_ingested(self, path: str) -> bool:
+        """Tell whether a file, in any state of its, was ingested.
+
+        Parameters
+        ----------
+        path
+            The file.
+
+        Returns
+        -------
+        bool
+            Whether the repository may read it where it is.
+        """
+        return any(f.path == path and f.outcome is Outcome.INGESTED for f in self._done.values())
 
     def visits(self) -> list[ArrivedVisit]:
         """List all visits of which a file came, waiting ones too.

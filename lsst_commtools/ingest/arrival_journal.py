@@ -28,7 +28,6 @@ CREATE TABLE IF NOT EXISTS file (
     arrived_utc TEXT NOT NULL, ingested_utc TEXT NOT NULL, attempts INTEGER NOT NULL,
     PRIMARY KEY (path, size_bytes, mtime_ns)
 );
-CREATE INDEX IF NOT EXISTS file_of_exposure ON file (exposure);
 CREATE TABLE IF NOT EXISTS visit (
     exposure INTEGER PRIMARY KEY, state TEXT NOT NULL, detectors TEXT NOT NULL, missing TEXT NOT NULL,
     first_utc TEXT NOT NULL, announced_utc TEXT NOT NULL, calls INTEGER NOT NULL, error TEXT NOT NULL
@@ -203,22 +202,15 @@ class ArrivalJournal:
                 ],
             )  # fmt: skip
 
-    def files(self, exposure: int | None = None) -> list[ArrivedFile]:
+    def files(self) -> list[ArrivedFile]:
         """Read the files.
-
-        Parameters
-        ----------
-        exposure
-            Of one exposure; by default all.
 
         Returns
         -------
         list of ArrivedFile
             In the order in which they were first noted.
         """
-        where, values = ("", ()) if exposure is None else (" WHERE exposure = ?", (exposure,))
-        rows = self._database.execute(f"SELECT * FROM file{where} ORDER BY rowid", values)  # noqa: S608  no text from outside
-        return [_file(row) for row in rows]
+        return [_file(row) for row in self._database.execute("SELECT * FROM file ORDER BY rowid")]
 
     def begin_call(self, visit: ArrivedVisit, now_utc: dt.datetime) -> None:
         """Note that a visit is about to be announced.

@@ -12,7 +12,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -140,6 +140,63 @@ class Ingester:
                 ledger.close()
         return IngestReport(tuple(outcomes[path] for path in files), corrections)
 
+    def forget(self, images: Mapping[Path, tuple[int, int]]) -> None:
+        """Take images out of the repository that it reads in place, before their files are removed.
+
+        Parameters
+        ----------
+        images
+            File to exposure and detector. Images that the repository reads from other files stay.
+
+        Raises
+        ------
+        ServiceError
+            If the repository cannot be written.
+        """
+        from sqlalchemy.exc import OperationalError
+
+        keys = {(self._camera.name, *image): path for path, image in images.items()}
+        with open_repository(self._folder, writeable=True) as butler:
+            register_instrument(butler, self._camera)
+            found = find_raws(butler, self._camera, set(keys))
+            refs = [ref for key, ref in found.items() if Path(butler.getURI(ref).ospath) == keys[key]]
+            try:
+                butler.pruneDatasets(refs, disassociate=True, unstore=True, purge=True)
+            except OperationalError as error:
+                raise ServiceError(f"The registry cannot be written: {error.orig}.") from error
+
+
+def find_raws(butler: Butler, camera: Camera, keys: set[Key]) -> dict[Key, DatasetRef]:
+    """Find which raw images the Butler has.
+
+    Parameters
+    ----------
+    butler
+        Of the repository.
+    camera
+        Whose raw run is looked at.
+    keys
+        Instrument, exposure, detector of each.
+
+    Returns
+    -------
+    dict
+        Those of them that it has.
+    """
+    if not keys:
+        return {}
+    refs = butler.query_datasets(
+        "raw",
+        collections=raw_run(camera),
+        find_first=False,
+        where=f"instrument = camera AND exposure IN ({', '.join(map(str, sorted({key[1] for key in keys})))})",
+        bind={"camera": camera.name},
+        explain=False,
+        limit=None,
+    )
+    found = {(camera.name, ref.dataId["exposure"], ref.dataId["detector"]): ref for ref in refs}
+    return {key: found[key] for key in keys if key in found}
+
 
 class _Run:
     """One call of `Ingester.ingest`: what it has learnt of the repository so far."""
@@ -217,20 +274,7 @@ class _Run:
 
     def _present(self, keys: set[Key]) -> dict[Key, DatasetRef]:
         """Find which data ids the Butler has."""
-        if not keys:
-            return {}
-        exposures = ", ".join(str(exposure) for exposure in sorted({key[1] for key in keys}))
-        refs = self._butler.query_datasets(
-            self._dataset_type,
-            collections=self._run,
-            find_first=False,
-            where=f"instrument = camera AND exposure IN ({exposures})",
-            bind={"camera": self._camera.name},
-            explain=False,
-            limit=None,
-        )
-        found = {(self._camera.name, ref.dataId["exposure"], ref.dataId["detector"]): ref for ref in refs}
-        return {key: found[key] for key in keys if key in found}
+        return find_raws(self._butler, self._camera, keys)
 
     def _learn_facts(self, candidates: Sequence[Candidate]) -> None:
         """Know for each exposure what its detectors must agree on: what is recorded, or what most of them say."""

@@ -6,7 +6,9 @@ and whoever forgets that sees images that were ingested before they were taken.
 
 from __future__ import annotations
 
+import bisect
 import datetime as dt
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -154,7 +156,7 @@ class LatencyReport:
 
 
 def tai_to_utc(times: Sequence[dt.datetime]) -> list[dt.datetime]:
-    """Turn times of the TAI scale into UTC, by the table of leap seconds.
+    """Turn times of the TAI scale into UTC, by astropy's table of leap seconds.
 
     Parameters
     ----------
@@ -164,26 +166,21 @@ def tai_to_utc(times: Sequence[dt.datetime]) -> list[dt.datetime]:
     Returns
     -------
     list of datetime.datetime
-        Aware, to the microsecond. A time within a leap second is given as one in the second after it.
+        Aware. A time within a leap second is given as one in the second after it; times after the table's end take its
+        last number, those before 1972 its first.
     """
-    from astropy.time import Time
-
-    if not times:
-        return []
-    utc = Time(list(times), format="datetime", scale="tai").utc
-    # A datetime has no second 60: the seconds are added to the minute.
-    minutes = (
-        tuple(int(row[key]) for key in ("year", "month", "day", "hour", "minute")) for row in utc.ymdhms
-    )
+    steps = _leap_seconds()
+    begins = [begin + dt.timedelta(seconds=seconds) for begin, seconds in steps]
     return [
-        dt.datetime(year, month, day, hour, minute, tzinfo=dt.UTC)
-        + dt.timedelta(microseconds=round(float(second) * 1e6))
-        for (year, month, day, hour, minute), second in zip(minutes, utc.ymdhms["second"], strict=True)
+        (time - dt.timedelta(seconds=steps[max(bisect.bisect_right(begins, time) - 1, 0)][1])).replace(
+            tzinfo=dt.UTC
+        )
+        for time in times
     ]
 
 
 def utc_to_tai(times: Sequence[dt.datetime]) -> list[dt.datetime]:
-    """Turn times in UTC into the TAI scale.
+    """Turn times in UTC into the TAI scale, by astropy's table of leap seconds.
 
     Parameters
     ----------
@@ -193,14 +190,29 @@ def utc_to_tai(times: Sequence[dt.datetime]) -> list[dt.datetime]:
     Returns
     -------
     list of datetime.datetime
-        Without time zone, to the microsecond.
+        Without time zone.
     """
-    from astropy.time import Time
-
-    if not times:
-        return []
+    steps = _leap_seconds()
+    begins = [begin for begin, _ in steps]
     plain = [time.astimezone(dt.UTC).replace(tzinfo=None) for time in times]
-    return list(Time(plain, format="datetime", scale="utc").tai.to_datetime())
+    return [
+        time + dt.timedelta(seconds=steps[max(bisect.bisect_right(begins, time) - 1, 0)][1]) for time in plain
+    ]
+
+
+@functools.cache
+def _leap_seconds() -> tuple[tuple[dt.datetime, int], ...]:
+    """TAI-UTC in seconds from each begin in UTC on.
+
+    `astropy.time.Time` uses the same table, but warns of years that it calls dubious, and cannot give a datetime in a
+    leap second; both would let one odd header end a report.
+    """
+    from astropy.utils.iers import LeapSeconds
+
+    return tuple(
+        (dt.datetime(int(row["year"]), int(row["month"]), 1), int(row["tai_utc"]))  # noqa: DTZ001  UTC, as all here
+        for row in LeapSeconds.from_iers_leap_seconds()
+    )
 
 
 def latencies(images: Iterable[ImageStamps]) -> LatencyReport:
@@ -257,5 +269,5 @@ def _hint(negative_s: Sequence[float]) -> str:
         return ""
     leap_s = 37.0
     if min(negative_s) > -leap_s - _SCALE_MARGIN_S and max(negative_s) < 0.0:
-        return "Less than 37 s before: a time in UTC may have been written where TAI is meant."
+        return "Less than 37 s before: the leap seconds may have been added twice, or a clock is behind."
     return "A clock is wrong, or the header's times are of another night."
