@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +34,11 @@ _MOST_PROBLEMS = 12
     type=click.FloatRange(0.0, 1.0),
     help="TreeCorr's accuracy for rho [default: 0, which is exact, up to 10 000 stars in a visit; then 0.05].",
 )
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Dask scheduler whose workers do it; local: a cluster of this machine.",
+)
 @click.pass_obj
 def command(
     context: Context,
@@ -42,6 +48,7 @@ def command(
     columns: Path | None,
     band: str | None,
     bin_slop: float | None,
+    scheduler: str | None,
 ) -> int:
     """Measure TE1 to TE4, rho 1 to 5, SE1, SE2 and EF1 from STARS: tables of one or more visits, or folders of parquet.
 
@@ -52,11 +59,16 @@ def command(
     from lsst_commtools.qa.columns import read_column_map
     from lsst_commtools.qa.frames import EFFECTIVE_WAVELENGTHS_NM
     from lsst_commtools.qa.psf_metrics import measure_ellipticity
+    from lsst_commtools.qa.workers import DaskWorkers
 
     survey = read_stars(stars, repository, dataset, read_column_map(columns) if columns else None)
-    metrics = measure_ellipticity(
-        survey, bin_slop=bin_slop, wavelength_nm=EFFECTIVE_WAVELENGTHS_NM[band] if band else None
-    )
+    with contextlib.ExitStack() as stack:
+        metrics = measure_ellipticity(
+            survey,
+            bin_slop=bin_slop,
+            wavelength_nm=EFFECTIVE_WAVELENGTHS_NM[band] if band else None,
+            workers=stack.enter_context(DaskWorkers(scheduler)) if scheduler else None,
+        )
     context.emit(metrics.document(), _text(metrics))
     return 1 if metrics.problems else 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,16 @@ __all__ = ["command"]
 @click.option(
     "--report", type=click.Path(path_type=Path, dir_okay=False), help="Write the figures to this HTML file."
 )
+@click.option(
+    "--scratch",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder for what does not fit in memory; with --scheduler one that all workers see.",
+)
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Dask scheduler whose workers do it; local: a cluster of this machine.",
+)
 @click.pass_obj
 def command(
     context: Context,
@@ -53,6 +64,8 @@ def command(
     centre: Any,
     memory_gib: float,
     report: Path | None,
+    scratch: Path | None,
+    scheduler: str | None,
 ) -> int:
     """Measure AM, AF, AD, AB, ABF and AA over all pairs of stars in STARS: tables of visits, or folders of parquet.
 
@@ -64,17 +77,21 @@ def command(
     from lsst_commtools.qa.references import read_references
     from lsst_commtools.qa.repeatability.metrics import measure_repeatability
     from lsst_commtools.qa.repeatability.sources import read_sources
+    from lsst_commtools.qa.workers import DaskWorkers
 
     if report is not None and not report.absolute().parent.is_dir():
         raise InputError(f"There is no folder {report.absolute().parent} to write the report to.")
     column_map = None if columns is None else read_column_map(columns)
-    with progress_bars() as progress:
+    with contextlib.ExitStack() as stack:
+        progress = stack.enter_context(progress_bars())
         measured = measure_repeatability(
             read_sources(stars, column_map),
             band=band,
             references=read_references(references) if references else None,
             centre=centre,
             memory_bytes=int(memory_gib * 2**30),
+            scratch=scratch,
+            workers=stack.enter_context(DaskWorkers(scheduler)) if scheduler else None,
             progress=None if context.json else progress,
         )
     if report is not None:

@@ -6,7 +6,7 @@ are TreeCorr's (Jarvis, Bernstein & Jain 2004). With ``bin_slop`` and ``angle_sl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from lsst_commtools.qa.frames import local_north_deg, rotate_ellipticity
 from lsst_commtools.qa.projection import mean_direction
+from lsst_commtools.qa.workers import Here, Workers
 
 __all__ = [
     "EXACT_STARS",
@@ -39,6 +40,10 @@ _COARSE_SLOP = 0.05  # moves a bin by up to 0.5 sigma (12 000 stars); 0.2 by 0.9
 _CLOSEST_ARCMIN = 1e-4
 _RANGE_ARCMIN = (0.5, 300.0)
 _BIN_SIZE = 0.1
+_RHO_FIELDS: Mapping[str, tuple[int, int]] = {
+    "rho1": (1, 1), "rho2": (0, 1), "rho3": (2, 2), "rho4": (1, 2), "rho5": (0, 2),
+}  # fmt: skip
+"""Of which two fields each is: 0 is e, 1 is de, 2 is e dT/T."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,7 +199,9 @@ def _means(n_pairs: float, sums: Sequence[float], power: Sequence[float]) -> Pai
     return PairMeans(e1, e2, ex, (errors[0], errors[1], float(errors[2])), round(n_pairs))
 
 
-def rho_statistics(visits: Sequence[StarShapes], *, bin_slop: float | None = None) -> dict[str, Correlation]:
+def rho_statistics(
+    visits: Sequence[StarShapes], *, bin_slop: float | None = None, workers: Workers | None = None
+) -> dict[str, Correlation]:
     """Compute rho 1 to 5 (Rowe 2010, Jarvis et al. 2016) over the pairs of each visit.
 
     With e the shear of the star, de that of star minus model, and dT/T = (T_star - T_model) / T_star:
@@ -206,20 +213,64 @@ def rho_statistics(visits: Sequence[StarShapes], *, bin_slop: float | None = Non
         Stars of each visit.
     bin_slop
         TreeCorr's accuracy; by default 0 where no visit has more than `EXACT_STARS` stars, otherwise 0.05.
+    workers
+        Who correlates the visits; by default this process. The figures are the same, whoever does it.
 
     Returns
     -------
     dict
         ``rho1`` to ``rho5``, 0.5 to 300 arcmin in bins of 0.1 in the logarithm. Empty if no visit has two stars.
+
+    Raises
+    ------
+    ServiceError
+        If the workers are lost.
     """
     usable = [shapes for shapes in visits if len(shapes) > 1]
     if not usable:
         return {}
     most = max(len(shapes) for shapes in usable)
     slop = bin_slop if bin_slop is not None else (0.0 if most <= EXACT_STARS else _COARSE_SLOP)
-    catalogs = [_rho_catalogs(shapes) for shapes in usable]
-    pairs = {"rho1": (1, 1), "rho2": (0, 1), "rho3": (2, 2), "rho4": (1, 2), "rho5": (0, 2)}
-    return {name: _correlate(catalogs, *which, slop) for name, which in pairs.items()}
+    total: _VisitSums | None = None
+    for sums in (workers or Here()).map(_correlate_visit, ((shapes, slop) for shapes in usable)):
+        total = sums if total is None else total.plus(sums)
+    return {} if total is None else total.correlations(slop)
+
+
+@dataclass(frozen=True, eq=False)
+class _VisitSums:
+    """TreeCorr's unfinished sums, and of each field the sum of squares and the number of values."""
+
+    sums: Mapping[str, Any]
+    squares: Array
+    n_values: int
+
+    def plus(self, other: _VisitSums) -> _VisitSums:
+        for name, one in self.sums.items():
+            one += other.sums[name]  # noqa: PLW2901  # TreeCorr adds in place
+        return _VisitSums(self.sums, self.squares + other.squares, self.n_values + other.n_values)
+
+    def correlations(self, bin_slop: float) -> dict[str, Correlation]:
+        power = self.squares / self.n_values
+        return {name: _finished(gg, power, _RHO_FIELDS[name], bin_slop) for name, gg in self.sums.items()}
+
+
+def _correlate_visit(piece: tuple[StarShapes, float]) -> _VisitSums:
+    """Sum up the pairs of one visit."""
+    import treecorr
+
+    shapes, bin_slop = piece
+    catalogs = _rho_catalogs(shapes)
+    sums = {}
+    for name, (one, other) in _RHO_FIELDS.items():
+        gg = treecorr.GGCorrelation(
+            min_sep=_RANGE_ARCMIN[0], max_sep=_RANGE_ARCMIN[1], bin_size=_BIN_SIZE, sep_units="arcmin",
+            bin_slop=bin_slop, **({"angle_slop": 0.0} if bin_slop == 0.0 else {}),
+        )  # fmt: skip
+        gg.process(catalogs[one], None if one == other else catalogs[other], finalize=False)
+        sums[name] = gg
+    squares = np.array([np.sum(parts.g1**2 + parts.g2**2) for parts in catalogs])
+    return _VisitSums(sums, squares, 2 * len(shapes))
 
 
 def _rho_catalogs(shapes: StarShapes) -> tuple[Any, Any, Any]:
@@ -238,17 +289,10 @@ def _rho_catalogs(shapes: StarShapes) -> tuple[Any, Any, Any]:
     return made[0], made[1], made[2]
 
 
-def _correlate(catalogs: Sequence[tuple[Any, ...]], one: int, other: int, bin_slop: float) -> Correlation:
-    import treecorr
-
-    exact = {"angle_slop": 0.0} if bin_slop == 0.0 else {}
-    gg = treecorr.GGCorrelation(
-        min_sep=_RANGE_ARCMIN[0], max_sep=_RANGE_ARCMIN[1], bin_size=_BIN_SIZE, sep_units="arcmin",
-        bin_slop=bin_slop, **exact,
-    )  # fmt: skip
-    for number, parts in enumerate(catalogs):
-        gg.process(parts[one], None if one == other else parts[other], initialize=number == 0, finalize=False)
-    gg.finalize(_power(catalogs, one), _power(catalogs, other))
+def _finished(gg: Any, power: Array, fields: tuple[int, int], bin_slop: float) -> Correlation:
+    """Divide the sums by the numbers of pairs."""
+    one, other = fields
+    gg.finalize(float(power[one]), float(power[other]))
     twice = 1.0 if one == other else 2.0
     full = np.asarray(gg.npairs) > 0
     return Correlation(
@@ -257,12 +301,4 @@ def _correlate(catalogs: Sequence[tuple[Any, ...]], one: int, other: int, bin_sl
         np.where(full, np.sqrt(gg.varxip), np.nan),
         np.asarray(gg.npairs) / twice,
         bin_slop,
-    )
-
-
-def _power(catalogs: Sequence[tuple[Any, ...]], which: int) -> float:
-    """Mean square of one component over the stars of all visits."""
-    return float(
-        sum(np.sum(parts[which].g1 ** 2 + parts[which].g2 ** 2) for parts in catalogs)
-        / sum(2 * parts[which].ntot for parts in catalogs)
     )

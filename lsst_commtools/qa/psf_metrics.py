@@ -23,6 +23,7 @@ from lsst_commtools.qa.correlations import (
 from lsst_commtools.qa.limits import SRD_LIMITS, Limit, Status, worst
 from lsst_commtools.qa.survey import SurveyStars, VisitShapes, shapes_of_visits
 from lsst_commtools.qa.visit_psf import VisitPsf, measure_visit_psf
+from lsst_commtools.qa.workers import Here, Workers
 
 __all__ = ["EllipticityMetrics", "measure_ellipticity"]
 
@@ -103,7 +104,11 @@ class EllipticityMetrics:
 
 
 def measure_ellipticity(
-    stars: SurveyStars, *, bin_slop: float | None = None, wavelength_nm: float | None = None
+    stars: SurveyStars,
+    *,
+    bin_slop: float | None = None,
+    wavelength_nm: float | None = None,
+    workers: Workers | None = None,
 ) -> EllipticityMetrics:
     """Measure the PSF metrics of the survey.
 
@@ -115,14 +120,22 @@ def measure_ellipticity(
         TreeCorr's accuracy for rho; by default exact where that is affordable.
     wavelength_nm
         Effective wavelength of the band, for the seeing at 500 nm.
+    workers
+        Who correlates the visits; by default this process. The figures are the same, whoever does it.
 
     Returns
     -------
     EllipticityMetrics
         Figures and verdict. What cannot be measured is unknown, with the reason.
+
+    Raises
+    ------
+    ServiceError
+        If the workers are lost.
     """
     visits, problems, sample = shapes_of_visits(stars)
-    pairs = tuple((v.visit, *residual_correlations(v.shapes)) for v in visits)
+    residuals = (workers or Here()).map(residual_correlations, (v.shapes for v in visits))
+    pairs = tuple((v.visit, *means) for v, means in zip(visits, residuals, strict=True))
     reason = _no_figure(problems)
     metrics: dict[str, dict[str, Any]] = {}
     for survey, image, which in (("TE1", "TE3", 1), ("TE2", "TE4", 2)):
@@ -133,7 +146,7 @@ def measure_ellipticity(
     metrics.update(_ellipticity_metrics(visits, reason))
     statuses = [Status(m["status"]) for m in metrics.values()]
     problems += [f"{name} is {m['status']}: {m['reason']}" for name, m in metrics.items() if "reason" in m]
-    rho = rho_statistics([v.shapes for v in visits], bin_slop=bin_slop)
+    rho = rho_statistics([v.shapes for v in visits], bin_slop=bin_slop, workers=workers)
     measured_visits = tuple(measure_visit_psf(v, stars.table, wavelength_nm=wavelength_nm) for v in visits)
     n_stars = sum(len(v.shapes) for v in visits)
     return EllipticityMetrics(

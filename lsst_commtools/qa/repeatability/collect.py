@@ -25,7 +25,7 @@ __all__ = ["Collected", "collect"]
 _ROW = np.dtype([("key", "i8"), ("visit", "i8"), ("ra", "f8"), ("dec", "f8")])
 _PEAK_BYTES_PER_ROW = 256
 _MARGIN_ARCSEC = 2.0 * LARGEST_SPREAD_ARCSEC
-_DENSE_BYTES = 1 << 28
+_DENSE_BYTES = 1 << 26
 _LEAST_OCCUPANCY = 0.25
 
 

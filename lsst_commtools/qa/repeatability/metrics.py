@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lsst_commtools.errors import InputError
+import numpy as np
+
+from lsst_commtools.errors import InputError, ServiceError
 from lsst_commtools.qa.limits import SRD_LIMITS, Limit, Status, worst
 from lsst_commtools.qa.references import ReferenceStars
 from lsst_commtools.qa.repeatability.bands import band_offsets
@@ -24,6 +26,7 @@ from lsst_commtools.qa.repeatability.measurement import Measurement
 from lsst_commtools.qa.repeatability.separations import Centre, SeparationSums
 from lsst_commtools.qa.repeatability.sources import SourceRows
 from lsst_commtools.qa.repeatability.tiles import TileStore
+from lsst_commtools.qa.workers import Here, Workers
 
 __all__ = ["DEFAULT_MEMORY_BYTES", "SEPARATIONS_ARCMIN", "Repeatability", "measure_repeatability"]
 
@@ -31,6 +34,7 @@ SEPARATIONS_ARCMIN: Mapping[str, float] = {"1": 5.0, "2": 20.0, "3": 200.0}
 """D of AM1, AM2, AM3, and of AF and AD likewise."""
 DEFAULT_MEMORY_BYTES = 2 << 30
 _OWN_SHARE = 0.75
+_PIECES = 64
 Progress = Callable[[str, int, int], None]
 
 
@@ -92,6 +96,7 @@ def measure_repeatability(
     limits: Mapping[str, Limit] = SRD_LIMITS,
     memory_bytes: int = DEFAULT_MEMORY_BYTES,
     scratch: Path | None = None,
+    workers: Workers | None = None,
     progress: Progress | None = None,
 ) -> Repeatability:
     """Measure the astrometric repeatability of a set of visits.
@@ -112,7 +117,9 @@ def measure_repeatability(
     memory_bytes
         Bound on memory, for any number of rows; what does not fit goes to the scratch folder.
     scratch
-        Where a temporary folder may be made; by default the system's.
+        Where a temporary folder may be made; by default the system's. Workers on other machines must see it too.
+    workers
+        Who forms the pairs; by default this process. The figures are the same, whoever does it.
     progress
         Called with stage, parts done, parts in all.
 
@@ -138,8 +145,11 @@ def measure_repeatability(
         trouble = _trouble(found, store)
         if not trouble:
             store = coordinates.measure(store, Path(folder))
-            for sums in separations.values():
-                add_pairs(sums, store, progress)
+            if workers is not None:
+                place = Path(folder) / "pieces"
+                place.mkdir()
+                store = store.written(place)
+            add_pairs(separations, store, workers or Here(), progress)
         measurements = _pair_measurements(separations, limits, trouble)
         others = [name for name in found.bands if name != chosen]
         measurements |= band_offsets(store, {name: found.bands[name] for name in others}, limits, trouble,
@@ -151,26 +161,63 @@ def measure_repeatability(
         )  # fmt: skip
 
 
-def add_pairs(sums: SeparationSums, store: TileStore, progress: Progress | None = None) -> None:
+def add_pairs(
+    separations: Mapping[str, SeparationSums],
+    store: TileStore,
+    workers: Workers,
+    progress: Progress | None = None,
+) -> None:
     """Add all pairs of all tiles, each once.
 
     Parameters
     ----------
-    sums
-        Of one separation; added to.
+    separations
+        Number to sums of one separation; added to.
     store
         Tiles.
+    workers
+        Who does the pieces: some tiles with all their partners each.
     progress
-        Called with stage, tiles done, tiles in all.
+        Called with stage, pieces done, pieces in all.
+
+    Raises
+    ------
+    ServiceError
+        If the workers do not see the tiles, or are lost.
     """
-    stage = f"pairs at {sums.separation_arcmin:g} arcmin"
-    for number in range(len(store)):
+    if not len(store):
+        return
+    kinds = {number: sums.kind for number, sums in separations.items()}
+    n_pieces = min(len(store), _PIECES)
+    numbers = np.array_split(np.arange(len(store)), n_pieces)
+    pieces = ((store, kinds, part.tolist()) for part in numbers)
+    try:
+        for done, added in enumerate(workers.map(_pairs_of_tiles, pieces), start=1):
+            for number, sums in added.items():
+                separations[number].merge(sums)
+            if progress is not None:
+                progress("pairs", done, n_pieces)
+    except FileNotFoundError as error:
+        raise ServiceError(
+            f"The workers do not see the folder {store.folder}.",
+            changed="Nothing was written.",
+            advice="Choose one that all of them see with --scratch.",
+        ) from error
+
+
+def _pairs_of_tiles(
+    piece: tuple[TileStore, Mapping[str, tuple[float, float, Centre]], list[int]],
+) -> dict[str, SeparationSums]:
+    """Sum up the pairs of some tiles with themselves and with their later partners."""
+    store, kinds, numbers = piece
+    added = {number: SeparationSums(*kind) for number, kind in kinds.items()}
+    for number in numbers:
         tile = store.load(number)
-        sums.add(tile, tile)
-        for partner in store.partners(number, sums.reach_rad):
-            sums.add(tile, store.load(partner))
-        if progress is not None:
-            progress(stage, number + 1, len(store))
+        for sums in added.values():
+            sums.add(tile, tile)
+            for partner in store.partners(number, sums.reach_rad):
+                sums.add(tile, store.load(partner))
+    return added
 
 
 def _choose_band(found: Collected, band: str | None) -> str:

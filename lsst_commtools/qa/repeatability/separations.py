@@ -64,6 +64,11 @@ class SeparationSums:
     def _least_rad(self) -> float:
         return float(np.radians((self.separation_arcmin - ANNULUS_HALF_WIDTH_ARCMIN) / 60.0))
 
+    @property
+    def kind(self) -> tuple[float, float, Centre]:
+        """What other sums must be made with to be merged into these."""
+        return self.separation_arcmin, self.threshold_mas, self.centre
+
     def merge(self, other: SeparationSums) -> None:
         """Add sums over other pairs.
 

@@ -180,6 +180,27 @@ class TileStore:
                 *(file[name] for name in ("ra", "dec", "start", "visit", "east", "north", "key"))
             )
 
+    def written(self, folder: Path) -> TileStore:
+        """Give the same tiles in a folder, where other processes can load them.
+
+        Parameters
+        ----------
+        folder
+            An empty folder, if they are still in memory.
+
+        Returns
+        -------
+        TileStore
+            This one, if it has a folder.
+        """
+        if self.folder is not None:
+            return self
+        store = TileStore(folder)
+        for objects in self:
+            store.add(objects)
+        store.n_duplicates, store.duplicate, store.n_stray = self.n_duplicates, self.duplicate, self.n_stray
+        return store
+
     def __iter__(self) -> Iterator[ObjectSet]:
         return (self.load(number) for number in range(len(self)))
 
