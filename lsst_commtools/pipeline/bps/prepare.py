@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from lsst_commtools.errors import InputError, RejectedError
 from lsst_commtools.pipeline.bps.config import environment, write_config
 from lsst_commtools.pipeline.bps.outputs import make_batch
@@ -108,15 +110,15 @@ def prepare_bps(
     files = {}
     for name in batch.groups:
         config = write_config(batch, name, 1, section, str(repository), tuple(inputs), output_run)
-        _call_bps(config, "transform" if missing else "prepare", _NO_SERVICE if missing else "")
+        submit_path = batch.group_folder(name) / "submit-1"
+        if missing:
+            _call_bps(_without_service(config), "transform")
+        else:
+            _call_bps(config, "prepare")
         jobs = batch.group_folder(name) / "jobs.txt"
-        jobs.write_text(
-            _describe(batch.group_folder(name) / "submit-1" / "bps_generic_workflow.pickle"), "utf-8"
-        )
-        written = sorted(
-            path for path in (batch.group_folder(name) / "submit-1").rglob("*") if path.is_file()
-        )
-        files[name] = (config, jobs, *written)
+        jobs.write_text(_describe(submit_path / "bps_generic_workflow.pickle"), encoding="utf-8")
+        written = sorted(path for path in submit_path.rglob("*") if path.is_file())
+        files[name] = (config, jobs, *([] if missing else written))
     checked = ["quantum graph", "parts of it for each job", "BPS's configuration", "commands of all jobs"]
     not_checked = ["that the batch system accepts and runs it"]
     if missing:
@@ -126,11 +128,20 @@ def prepare_bps(
     return Prepared(section.service, place, files, tuple(checked), tuple(not_checked))
 
 
-def _call_bps(config: Path, stage: str, service: str) -> None:
-    options = ["--wms-service-class", service] if service else []
+def _without_service(config: Path) -> Path:
+    """Write the same configuration for BPS alone: it asks the batch system's class for its defaults at once."""
+    values = yaml.safe_load(config.read_text(encoding="utf-8"))
+    path = config.with_name("bps-check.yaml")
+    path.write_text(
+        yaml.safe_dump(values | {"wmsServiceClass": _NO_SERVICE}, sort_keys=False), encoding="utf-8"
+    )
+    return path
+
+
+def _call_bps(config: Path, stage: str) -> None:
     try:
         process = subprocess.run(
-            [sys.executable, "-c", BPS, stage, *options, str(config)],
+            [sys.executable, "-c", BPS, stage, str(config)],
             cwd=config.parent,
             env=environment(),
             stdin=subprocess.DEVNULL,
