@@ -7,17 +7,28 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lsst_commtools.widgets.csc import CscPanel
+    from lsst_commtools.widgets.poll import PollPanel
     from lsst_commtools.widgets.procedures import ParameterForm, SignPanel
     from lsst_commtools.widgets.repos import RepositoryBrowser
     from lsst_commtools.widgets.start import StartPage
     from lsst_commtools.widgets.style import Panel, ProgressBar
 
-__all__ = ["CscPanel", "Panel", "ParameterForm", "ProgressBar", "RepositoryBrowser", "SignPanel", "StartPage"]
+__all__ = [
+    "CscPanel",
+    "Panel",
+    "ParameterForm",
+    "PollPanel",
+    "ProgressBar",
+    "RepositoryBrowser",
+    "SignPanel",
+    "StartPage",
+]
 
 _HOMES = {
     "CscPanel": "csc",
     "Panel": "style",
     "ParameterForm": "procedures",
+    "PollPanel": "poll",
     "ProgressBar": "style",
     "RepositoryBrowser": "repos",
     "SignPanel": "procedures",
