@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import threading
 import time
@@ -61,7 +62,7 @@ class Segment:
     monotonic_s, boot
         The same moment by the machine, and in which boot that is.
     speed
-        Seconds of rehearsal in one real second.
+        Seconds of rehearsal in one real second; with 0 it stands still.
     """
 
     real_utc: dt.datetime
@@ -111,11 +112,14 @@ class Reading:
     jumped_s
         How far the time on the wall has jumped since the segment began, in seconds, forward positive; 0 where the
         machine was booted since and it cannot be known.
+    begun
+        Whether there is a segment; without one rehearsal time is the time on the wall.
     """
 
     real_utc: dt.datetime
     rehearsal_utc: dt.datetime
     jumped_s: float
+    begun: bool = True
 
 
 class Clock:
@@ -126,7 +130,7 @@ class Clock:
     segment
         Gives the newest segment, None if there is none.
     record
-        Keeps a new segment, with the reason for it.
+        Keeps the segment that is made of the present reading, with the reason for it, as the only writer.
     times
         Where real time comes from, by default this machine.
     """
@@ -134,7 +138,7 @@ class Clock:
     def __init__(
         self,
         segment: Callable[[], Segment | None],
-        record: Callable[[Segment, str], None],
+        record: Callable[[Callable[[Reading], Segment], str], None],
         times: Times | None = None,
     ) -> None:
         self._segment = segment
@@ -172,14 +176,14 @@ class Clock:
         segment = segment or self._segment()
         real = self._times.utc()
         if segment is None:
-            return Reading(real, real, 0.0)
+            return Reading(real, real, 0.0, begun=False)
         wall_s = (real - segment.real_utc).total_seconds()
         same_boot = bool(segment.boot) and segment.boot == self._times.boot()
         elapsed_s = self._times.monotonic_s() - segment.monotonic_s if same_boot else max(0.0, wall_s)
         rehearsal = segment.rehearsal_utc + dt.timedelta(seconds=max(0.0, elapsed_s) * segment.speed)
         return Reading(real, rehearsal, wall_s - elapsed_s if same_boot else 0.0)
 
-    def real_at(self, rehearsal_utc: dt.datetime) -> dt.datetime:
+    def real_at(self, rehearsal_utc: dt.datetime) -> dt.datetime | None:
         """Tell when a moment of the rehearsal is on the wall, by the newest segment.
 
         Parameters
@@ -189,68 +193,61 @@ class Clock:
 
         Returns
         -------
-        datetime.datetime
-            Time on the wall, UTC.
+        datetime.datetime or None
+            Time on the wall, UTC; None while the clock stands still.
         """
-        now = self.reading()
-        return now.real_utc + (rehearsal_utc - now.rehearsal_utc) / self.speed
+        now, speed = self.reading(), self.speed
+        return now.real_utc + (rehearsal_utc - now.rehearsal_utc) / speed if speed else None
 
-    def set(self, rehearsal_utc: dt.datetime, speed: float, reason: str = "") -> None:
+    def set(self, rehearsal_utc: dt.datetime | None, speed: float, reason: str = "") -> None:
         """Begin a new segment.
 
         Parameters
         ----------
         rehearsal_utc
-            What time it shall be now; not before the present time of the rehearsal.
+            What time it shall be now, not before the present time of the rehearsal; None for that time itself.
         speed
-            Seconds of rehearsal in one real second.
+            Seconds of rehearsal in one real second; with 0 the clock stands still.
         reason
             Why, for the journal.
 
         Raises
         ------
         InputError
-            If the clock would run backwards or not at all.
+            If the clock would run backwards.
         """
-        if not 0.0 < speed < float("inf"):
-            raise InputError(f"A speed of {speed:g} is none.", advice="Give a number above 0, such as 60.")
-        if rehearsal_utc.tzinfo is None:
+        if not 0.0 <= speed < float("inf"):
+            raise InputError(f"A speed of {speed:g} is none.", advice="Give a number from 0, such as 60.")
+        if rehearsal_utc is not None and rehearsal_utc.tzinfo is None:
             raise InputError("A time of the rehearsal needs its time zone, UTC.")
-        segment = self._segment()
-        if segment is not None and rehearsal_utc < self.reading(segment).rehearsal_utc:
-            raise InputError(
-                f"The rehearsal's clock would go back to {rehearsal_utc:%Y-%m-%dT%H:%M:%S} UTC.",
-                changed="The clock was not set.",
-            )
-        self._record(
-            Segment(
-                self._times.utc(),
-                rehearsal_utc.astimezone(dt.UTC),
-                self._times.monotonic_s(),
-                self._times.boot(),
-                speed,
-            ),
-            reason,
-        )
 
-    def reach(self, rehearsal_utc: dt.datetime, speed: float, reason: str = "") -> None:
-        """Set the clock forward to a time, or only its speed if that time is over.
+        def begin(now: Reading) -> Segment:
+            # Before the first segment the clock shows the time on the wall, which stands for nothing.
+            if rehearsal_utc is not None and now.begun and rehearsal_utc < now.rehearsal_utc:
+                raise InputError(
+                    f"The rehearsal's clock would go back to {rehearsal_utc:%Y-%m-%dT%H:%M:%S} UTC.",
+                    changed="The clock was not set.",
+                )
+            moment = now.rehearsal_utc if rehearsal_utc is None else rehearsal_utc.astimezone(dt.UTC)
+            return Segment(
+                self._times.utc(), moment, self._times.monotonic_s(), self._times.boot(), float(speed)
+            )
+
+        self._record(begin, reason)
+
+    def reach(self, rehearsal_utc: dt.datetime, reason: str = "") -> None:
+        """Set the clock forward to a time, unless that is over.
 
         Parameters
         ----------
         rehearsal_utc
             What time it shall be at least.
-        speed
-            Seconds of rehearsal in one real second.
         reason
             Why, for the journal.
         """
-        segment = self._segment()
-        now = None if segment is None else self.reading(segment).rehearsal_utc
-        if now is None or rehearsal_utc > now:
-            self.set(rehearsal_utc, speed, reason)
-        elif segment is not None and segment.speed != speed:
-            self.set(self.reading(segment).rehearsal_utc, speed, reason)
+        if rehearsal_utc > self.now_utc():
+            with contextlib.suppress(InputError):  # another process was faster
+                self.set(rehearsal_utc, self.speed, reason)
 
     def wait_until(self, rehearsal_utc: dt.datetime, stop: threading.Event | None = None) -> bool:
         """Wait for a time of the rehearsal; also when the clock is set meanwhile.
@@ -269,8 +266,8 @@ class Clock:
         """
         stop = stop or threading.Event()
         while not stop.is_set():
-            left_s = (rehearsal_utc - self.now_utc()).total_seconds() / self.speed
+            left_s, speed = (rehearsal_utc - self.now_utc()).total_seconds(), self.speed
             if left_s <= 0.0:
                 return True
-            stop.wait(min(left_s, _TICK_S))
+            stop.wait(min(left_s / speed, _TICK_S) if speed else _TICK_S)
         return False

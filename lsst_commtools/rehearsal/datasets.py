@@ -5,12 +5,12 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from lsst_commtools.errors import CommtoolsError, InputError
-from lsst_commtools.ids import day_obs_date
+from lsst_commtools.ids import ObsId, day_obs_date
 from lsst_commtools.ingest.transfer import find_raw_files
 from lsst_commtools.instrument.cameras import Camera
 from lsst_commtools.night.counts import file_of_image
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lsst_commtools.rehearsal.settings import RehearsalSettings
     from lsst_commtools.site.rehearsal import RehearsalSection
 
-__all__ = ["BENCH", "ON_SKY", "Dataset", "Expectations", "Shot", "find_nights", "open_dataset"]
+__all__ = ["BENCH", "ON_SKY", "Dataset", "Expectations", "Shot", "find_nights", "find_shots", "open_dataset"]
 
 CALIBRATION_TYPES = ("bias", "dark", "flat")
 SIMULATED_NIGHT = dt.date(2026, 11, 20)
@@ -80,21 +80,55 @@ class Shot:
         Its name.
     observation_type
         ``bias``, ``dark``, ``flat``, or what its header says.
+    physical_filter
+        What it is taken through.
     closes_tai
-        When its shutter closed, without time zone, on the TAI scale; as its header says.
+        When its shutter closes, without time zone, on the TAI scale.
     files
-        One for each detector.
+        One for each detector, relative to the folder of raw files.
     """
 
     obs_id: str
     observation_type: str
+    physical_filter: str
     closes_tai: dt.datetime
-    files: tuple[Path, ...]
+    files: tuple[str, ...]
 
     @property
     def calibration(self) -> bool:
         """Whether it calibrates."""
         return self.observation_type in CALIBRATION_TYPES
+
+    @property
+    def exposure_id(self) -> int:
+        """Number of the exposure."""
+        return ObsId.parse(self.obs_id).exposure_id
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as plain values."""
+        return asdict(self) | {"closes_tai": self.closes_tai.isoformat(), "files": list(self.files)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Read what `to_dict` gave.
+
+        Parameters
+        ----------
+        values
+            Plain values.
+
+        Returns
+        -------
+        Shot
+            The same.
+        """
+        return cls(
+            str(values["obs_id"]),
+            str(values["observation_type"]),
+            str(values["physical_filter"]),
+            dt.datetime.fromisoformat(values["closes_tai"]),
+            tuple(values["files"]),
+        )
 
     @property
     def appears_utc(self) -> dt.datetime:
@@ -262,19 +296,21 @@ def find_shots(raw: Path, camera: Camera, day_obs: int) -> list[Shot]:
         file = file_of_image(path.name, camera)
         if file is not None and file.obs_id.day_obs == day_obs:
             by_exposure[str(file.obs_id)].append(path)
-    shots = [_shot(obs_id, files, day_obs) for obs_id, files in by_exposure.items()]
+    shots = [_shot(obs_id, files, raw, day_obs) for obs_id, files in by_exposure.items()]
     return sorted(shots, key=lambda shot: (shot.closes_tai, shot.obs_id))
 
 
-def _shot(obs_id: str, files: Sequence[Path], day_obs: int) -> Shot:
+def _shot(obs_id: str, files: Sequence[Path], raw: Path, day_obs: int) -> Shot:
     """Read of each file what it says of its exposure; what most say counts, since single headers may be wrong."""
+    names = tuple(path.relative_to(raw).as_posix() for path in files)
     told = [info for info in map(_read, files) if info is not None]
     if not told:
-        noon = dt.datetime.combine(day_obs_date(day_obs), dt.time(12)) + dt.timedelta(hours=12)
-        return Shot(obs_id, "unknown", noon, tuple(files))
-    kind = Counter(info.observation_type for info in told).most_common(1)[0][0]
-    closes = Counter(info.end_tai for info in told).most_common(1)[0][0]
-    return Shot(obs_id, kind, closes, tuple(files))
+        midnight = dt.datetime.combine(day_obs_date(day_obs), dt.time()) + dt.timedelta(days=1)
+        return Shot(obs_id, "unknown", "unknown", midnight, names)
+    kind, physical_filter, closes = Counter(
+        (info.observation_type, info.physical_filter, info.end_tai) for info in told
+    ).most_common(1)[0][0]
+    return Shot(obs_id, kind, physical_filter, closes, names)
 
 
 def _read(path: Path) -> ObservationInfo | None:

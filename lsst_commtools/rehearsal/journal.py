@@ -7,7 +7,7 @@ import datetime as dt
 import enum
 import json
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from lsst_commtools.errors import NotFoundError, ServiceError
 from lsst_commtools.procedure.identity import user_name
 from lsst_commtools.procedure.values import plain
-from lsst_commtools.rehearsal.clock import Clock, Segment, Times
+from lsst_commtools.rehearsal.clock import Clock, Reading, Segment, Times
 
 __all__ = ["Entry", "Journal", "Kind"]
 
@@ -228,8 +228,9 @@ class Journal:
         with self._connected() as connection:
             return _segment_of(connection)
 
-    def _record_segment(self, segment: Segment, reason: str) -> None:
+    def _record_segment(self, begin: Callable[[Reading], Segment], reason: str) -> None:
         with self._connected(writes=True) as connection:
+            segment = begin(self.clock.reading(_segment_of(connection)))
             data = segment.to_dict() | {"reason": reason}
             self._add(connection, Kind.CLOCK_SET, 0, "", user_name(), data, segment)
 

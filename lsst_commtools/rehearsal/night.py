@@ -3,21 +3,40 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from lsst_commtools.night.counts import Problem
 from lsst_commtools.night.settings import NightSettings
-from lsst_commtools.rehearsal.outline import find_step, planned_utc
+from lsst_commtools.rehearsal.datasets import Expectations, Shot, find_shots, open_dataset
+from lsst_commtools.rehearsal.journal import Journal, Kind
+from lsst_commtools.rehearsal.outline import Role, Step, find_step, planned_utc
+from lsst_commtools.rehearsal.states import StepStatus, needs_of, outline_states
 
 if TYPE_CHECKING:
-    from lsst_commtools.rehearsal.journal import Journal
+    from lsst_commtools.procedure import Procedure
+    from lsst_commtools.rehearsal.calibrations import GeneratedCalibrations
+    from lsst_commtools.rehearsal.choices import Choice
+    from lsst_commtools.rehearsal.feedback import Observations, Processing, Products
+    from lsst_commtools.rehearsal.processing import Processed
     from lsst_commtools.rehearsal.rehearsal import Rehearsal
+    from lsst_commtools.rehearsal.transmit import Transmission
 
 __all__ = ["RehearsalNight"]
+
+Progress = Callable[[str, int, int], None]
+
+
+def _quiet(_stage: str, _done: int, _total: int) -> None:
+    return None
 
 
 class RehearsalNight:
     """One night of a rehearsal.
+
+    Each verb may be called again: it does what is missing, and what is done stays as it is.
 
     Parameters
     ----------
@@ -58,6 +77,12 @@ class RehearsalNight:
         return self.rehearsal.settings.work / "notebooks" / str(self.day_obs)
 
     @property
+    def source(self) -> Path:
+        """Folder from which the summit's camera takes its files."""
+        whole = self.rehearsal.settings
+        return self.simulated / "raw" if whole.simulated else Path(whole.dataset)
+
+    @property
     def settings(self) -> NightSettings:
         """The night, as the room of nights knows it."""
         whole = self.rehearsal.settings
@@ -87,3 +112,255 @@ class RehearsalNight:
             Time of the rehearsal, UTC.
         """
         return planned_utc(find_step(step), self.day_obs)
+
+    # What frames each step
+
+    def begin(self, step: str, procedure: Procedure) -> Step:
+        """Begin a step: see that what it follows has ended, take the right to do it, and set the clock to its hour.
+
+        Parameters
+        ----------
+        step
+            Its identifier.
+        procedure
+            Run of its notebook.
+
+        Returns
+        -------
+        Step
+            The step.
+
+        Raises
+        ------
+        StepError
+            If something that it follows has not ended.
+        LeaseError
+            If somebody else does this step now.
+        """
+        found = find_step(step)
+        procedure.precondition("What this step follows has ended", lambda: self.unfinished(step), expect=[])
+        self._lease(step, procedure)
+        self.rehearsal.check_clock()
+        clock = self.rehearsal.clock
+        if not clock.speed:
+            clock.set(None, self.rehearsal.settings.speed, "work goes on")
+        clock.reach(self.planned_utc(step), f"night {self.number}: {found.title}")
+        self.journal.append(Kind.STEP_STARTED, self.number, role=found.owner, step=step, run=procedure.run)
+        return found
+
+    def finish(self, step: str, procedure: Procedure) -> str:
+        """Record that a step is done.
+
+        Parameters
+        ----------
+        step
+            Its identifier.
+        procedure
+            Run of its notebook.
+
+        Returns
+        -------
+        str
+            When, in time of the rehearsal, UTC.
+        """
+        found = find_step(step)
+        entry = self.journal.append(
+            Kind.STEP_ENDED,
+            self.number,
+            role=found.owner,
+            step=step,
+            run=procedure.run,
+            status="done",
+            reason="",
+        )
+        return entry.at_rehearsal_utc
+
+    def hold(self, step: str, procedure: Procedure, observation: Mapping[str, Any]) -> None:
+        """Wait until the owners of a step have signed what was observed.
+
+        Parameters
+        ----------
+        step
+            Its identifier.
+        procedure
+            Run of its notebook.
+        observation
+            What they are shown and sign.
+        """
+        found = find_step(step)
+        procedure.hold(
+            f"{found.owner}: {found.title}",
+            roles=[str(role) for role in found.owners],
+            people=len(found.owners),
+            timeout_s=self.rehearsal.site.rehearsal.hold_timeout_s,
+            observation={"night": self.number, **observation},
+        )
+
+    def unfinished(self, step: str) -> list[str]:
+        """List what a step follows and that has not ended, well or not.
+
+        Parameters
+        ----------
+        step
+            Its identifier.
+
+        Returns
+        -------
+        list of str
+            Steps; those of another night with its number.
+        """
+        states = outline_states(
+            self.rehearsal.entries({Kind.STEP_STARTED, Kind.STEP_ENDED}), len(self.rehearsal.settings.nights)
+        )
+        ended = (StepStatus.DONE, StepStatus.FAILED)
+        needs = needs_of(self.number, find_step(step))
+        return [f"night {n}: {name}" for n, name in needs if states[n, name].status not in ended]
+
+    def _lease(self, step: str, procedure: Procedure) -> None:
+        """Take the right to do a step; that of a run whose process was seen to be gone is free."""
+        from lsst_commtools.procedure.ledger import Ledger, leases
+
+        section = self.rehearsal.site.procedure
+        key = f"rehearsal:{self.rehearsal.settings.work}:{self.number}:{step}"
+        held = leases.lease_of(Ledger.at(section), key)
+        gone = held is not None and held.run != procedure.run and held.alive(section.stale_after_s) is False
+        procedure.lease(key, taken_over_by="the rehearsal: its process is gone" if gone else None)
+
+    def note(self, problems: Iterable[Problem], *, role: Role | str, step: str, place: str = "") -> int:
+        """Record problems that were noticed.
+
+        Parameters
+        ----------
+        problems
+            The problems.
+        role
+            Who noticed them.
+        step
+            Step of the outline.
+        place
+            Task or module that they come from.
+
+        Returns
+        -------
+        int
+            How many there were.
+        """
+        number = 0
+        for number, problem in enumerate(problems, start=1):
+            self.note_problem(problem.kind, problem.what, problem.where, role=role, step=step, place=place)
+        return number
+
+    def note_problem(
+        self,
+        kind: str,
+        message: str,
+        where: str,
+        *,
+        role: Role | str,
+        step: str,
+        exception: str = "",
+        place: str = "",
+    ) -> str:
+        """Record a problem of this night: see `Rehearsal.note_problem`."""
+        return self.rehearsal.note_problem(
+            kind, message, where, role=role, night=self.number, step=step, exception=exception, place=place
+        )
+
+    # What is to be observed
+
+    @property
+    def expectations(self) -> Expectations:
+        """What the images are held against."""
+        return open_dataset(self.rehearsal.settings, self.rehearsal.site.rehearsal).expectations
+
+    def prepare(self, progress: Progress = _quiet) -> list[Shot]:
+        """Have the night's images, and write down which exposures there will be.
+
+        Parameters
+        ----------
+        progress
+            Shows how far it is.
+
+        Returns
+        -------
+        list of Shot
+            In the order of time.
+        """
+        plan = self._plan_file
+        if not plan.is_file():
+            dataset = open_dataset(self.rehearsal.settings, self.rehearsal.site.rehearsal)
+            raw = dataset.prepare(self.day_obs, lambda done, total: progress("prepare images", done, total))
+            shots = find_shots(raw, self.rehearsal.settings.camera, self.day_obs)
+            plan.parent.mkdir(parents=True, exist_ok=True)
+            part = plan.with_suffix(".part")
+            part.write_text(json.dumps([shot.to_dict() for shot in shots], indent=1), encoding="utf-8")
+            part.replace(plan)
+        return self.shots()
+
+    def shots(self) -> list[Shot]:
+        """List the exposures of the night, as they were planned.
+
+        Returns
+        -------
+        list of Shot
+            In the order of time; empty where nothing is prepared.
+        """
+        if not self._plan_file.is_file():
+            return []
+        return [Shot.from_dict(values) for values in json.loads(self._plan_file.read_text(encoding="utf-8"))]
+
+    @property
+    def _plan_file(self) -> Path:
+        return self.rehearsal.settings.work / "plans" / f"{self.day_obs}.json"
+
+    # The verbs, in the order of the outline
+
+    def transmit_calibrations(self, progress: Progress = _quiet) -> Transmission:
+        """Bring the calibration exposures to the data facility."""
+        from lsst_commtools.rehearsal.transmit import transmit
+
+        shots = [shot for shot in self.prepare(progress) if shot.calibration]
+        return transmit(self, "calibrations", shots, paced=False, progress=progress)
+
+    def generate_calibrations(self, progress: Progress = _quiet) -> GeneratedCalibrations:
+        """Combine, judge and certify the night's calibrations."""
+        from lsst_commtools.rehearsal.processing import make_calibrations
+
+        return make_calibrations(self, progress)
+
+    def select_configuration(self, **wishes: Any) -> Choice:
+        """Choose what the night is processed with: see `choices.select`."""
+        from lsst_commtools.rehearsal.processing import choose
+
+        return choose(self, wishes)
+
+    def transmit_science(self, progress: Progress = _quiet) -> Transmission:
+        """Bring the science exposures to the data facility, as the clock lets them appear."""
+        from lsst_commtools.rehearsal.transmit import transmit
+
+        shots = [shot for shot in self.prepare(progress) if not shot.calibration]
+        return transmit(self, "science", shots, paced=True, progress=progress)
+
+    def run_pipeline(self, progress: Progress = _quiet) -> Processed:
+        """Ingest what arrives, process each visit as it is complete, and what is left in the end."""
+        from lsst_commtools.rehearsal.processing import process_arrivals
+
+        return process_arrivals(self, progress)
+
+    def judge_processing(self) -> Processing:
+        """Judge the processing: counts, failures, rates, latencies."""
+        from lsst_commtools.rehearsal.feedback import judge_processing
+
+        return judge_processing(self)
+
+    def examine_products(self) -> Products:
+        """See which inputs and outputs there are, and which should be."""
+        from lsst_commtools.rehearsal.feedback import examine_products
+
+        return examine_products(self)
+
+    def judge_observations(self) -> Observations:
+        """Judge the observations: verdicts on the visits, what stands out, and the report of the night's data."""
+        from lsst_commtools.rehearsal.feedback import judge_observations
+
+        return judge_observations(self)

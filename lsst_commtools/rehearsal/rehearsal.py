@@ -85,7 +85,9 @@ class Rehearsal:
         rehearsal = cls(site, settings, times)
         first = planned_utc(OUTLINE[0], settings.nights[0])
         if not rehearsal.entries({Kind.CLOCK_SET}):
-            rehearsal.clock.set(first, 1.0, "the rehearsal begins")
+            rehearsal.clock.set(first, settings.speed, "the rehearsal begins")
+        elif rehearsal.clock.speed != settings.speed:
+            rehearsal.clock.set(None, settings.speed, "another speed was asked for")
         rehearsal.journal.append(Kind.STARTED, **settings.to_dict(), site=site.name)
         return rehearsal
 
@@ -158,6 +160,27 @@ class Rehearsal:
                 f"The rehearsal has no night {number}.", advice=f"It has 1 to {len(self.settings.nights)}."
             )
         return RehearsalNight(self, number)
+
+    def check_clock(self) -> float:
+        """Look whether the clock on the wall has jumped; if so, name it as a problem and go on from here.
+
+        Returns
+        -------
+        float
+            How far it has jumped, in seconds, forward positive; 0 if it has not.
+        """
+        reading = self.clock.reading()
+        if abs(reading.jumped_s) <= self.site.rehearsal.clock_jump_s:
+            return 0.0
+        way = "forward" if reading.jumped_s > 0 else "back"
+        self.note_problem(
+            "clock-jumped",
+            f"The system's clock jumped {way} by {abs(reading.jumped_s):.1f} s; the rehearsal's own went on evenly.",
+            f"clock on the wall at {reading.real_utc:%Y-%m-%dT%H:%M:%S} UTC",
+            role=Role.COORDINATOR,
+        )
+        self.clock.set(None, self.clock.speed, f"the clock on the wall jumped {way}")
+        return reading.jumped_s
 
     def note_problem(
         self,

@@ -107,7 +107,7 @@ def transmit(
     what: str,
     shots: Sequence[Shot],
     *,
-    speed: float | None,
+    paced: bool,
     progress: Callable[[str, int, int], None],
 ) -> Transmission:
     """Let exposures appear on the summit, and bring each to the data facility as it does.
@@ -120,8 +120,8 @@ def transmit(
         ``calibrations`` or ``science``.
     shots
         The exposures.
-    speed
-        Seconds of rehearsal in one real second; None lets all appear at once.
+    paced
+        Whether they appear as the clock passes their shutter close; otherwise all at once.
     progress
         Called with the stage, the exposures done and the exposures in all.
 
@@ -137,7 +137,7 @@ def transmit(
     """
     stop = threading.Event()
     section = night.rehearsal.site.rehearsal
-    camera = _Camera(night, shots, speed, stop)
+    camera = _Camera(night, shots, stop, paced=paced)
     camera.start()
     told = Transmission(what, expected=Rate.parse(section.transfer_expected))
     sender = _Sender(night, told, section.transfer_patience_s)
@@ -164,22 +164,22 @@ class _Camera(threading.Thread):
     """Takes the exposures of a night."""
 
     def __init__(
-        self, night: RehearsalNight, shots: Sequence[Shot], speed: float | None, stop: threading.Event
+        self, night: RehearsalNight, shots: Sequence[Shot], stop: threading.Event, *, paced: bool
     ) -> None:
         super().__init__(name="camera", daemon=True)
         self.published: dict[str, Shot] = {}
         self.error: CommtoolsError | None = None
-        self._night, self._shots, self._speed, self._halt = night, shots, speed, stop
+        self._night, self._shots, self._halt, self._paced = night, shots, stop, paced
 
     def run(self) -> None:
         night = self._night
         try:
             publish(
                 self._shots,
-                night.raw_source(),
+                night.source,
                 night.summit,
                 night.rehearsal.clock,
-                speed=self._speed,
+                paced=self._paced,
                 stop=self._halt,
                 published=lambda shot: self.published.update({shot.obs_id: shot}),
             )
@@ -229,7 +229,7 @@ class _Sender:
         for shot in shots:
             if shot.obs_id in self.complete:
                 continue
-            found = _files_of(summit, shot, self._night.raw_source())
+            found = _files_of(summit, shot)
             left = [n for n in found if n not in self._arrived and self._tries.get(n, 0) < _TRIES_OF_A_FILE]
             names += left
             if not left:
@@ -243,7 +243,7 @@ class _Sender:
         self._arrived |= gone
         self._judge(report, moved=bool(gone))
         for shot in shots:
-            found = _files_of(summit, shot, self._night.raw_source())
+            found = _files_of(summit, shot)
             if shot.obs_id not in self.complete and set(found) <= self._arrived:
                 self._complete(shot, found)
         self.idle = not set(names) - self._arrived
@@ -285,9 +285,9 @@ class _Sender:
             raise report.error
 
 
-def _files_of(summit: Path, shot: Shot, source: Path) -> list[str]:
+def _files_of(summit: Path, shot: Shot) -> list[str]:
     """Name the files of an exposure that are on the summit, those included that somebody put beside them."""
-    names = {file.relative_to(source).as_posix() for file in shot.files}
+    names = set(shot.files)
     for folder in {(summit / name).parent for name in names}:
         if folder != summit and folder.is_dir():
             names |= {
