@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 import yaml
@@ -385,3 +386,24 @@ def test_killed_anywhere_it_is_fired_once_and_undone(sealed, inject_journal, wor
     assert len(inject_journal.entries([Kind.INJECT_FIRED])) == 1
     assert len(inject_journal.entries([Kind.INJECTS_REVEALED])) == 1
     assert BatchQueue(work / "batch").reservations() == ()
+
+
+def test_the_examples_fit():
+    from lsst_commtools.rehearsal.injects import CATALOGUE
+    from lsst_commtools.rehearsal.people import Roster
+
+    folder = Path(__file__).parents[2] / "notebooks" / "rehearsal"
+    plan = read_injects(folder / "example_injects.yaml")
+    assert {i.night for i in plan.injects} == {1, 2, 3}
+    assert {kind.name for kind in CATALOGUE.values() if kind.seen} <= {i.fault for i in plan.injects}
+    assert len(Roster.load(folder / "example_roster.yaml").shifts) == 2
+
+
+def test_the_guide_names_every_fault():
+    from lsst_commtools.rehearsal.injects import CATALOGUE
+
+    guide = (Path(__file__).parents[2] / "docs" / "guides" / "prepare_injects.md").read_text(encoding="utf-8")
+    for name, kind in CATALOGUE.items():
+        assert f"`{name}`" in guide
+        for notice in kind.notices:
+            assert f"`{notice}`" in guide
