@@ -5,9 +5,8 @@ It needs nothing but ipywidgets, so it works in JupyterLab and in Voila alike.
 
 from __future__ import annotations
 
-import html
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import ipywidgets
@@ -15,23 +14,24 @@ import ipywidgets
 from lsst_commtools.control import Control, CscState, Plan, SummaryState
 from lsst_commtools.control.values import iso_utc
 from lsst_commtools.errors import CommtoolsError
+from lsst_commtools.widgets.style import FIELD, WRAP, Panel, Tone, badge, message, safe, table
 
 __all__ = ["CscPanel"]
 
-# Background and text of each state: the colours of LOVE, dark enough for a contrast of 4.5 or more.
-_COLOURS = {
-    SummaryState.ENABLED: ("#1b6e34", "#ffffff"),
-    SummaryState.DISABLED: ("#f2c14e", "#1a1a1a"),
-    SummaryState.STANDBY: ("#1f5fa8", "#ffffff"),
-    SummaryState.FAULT: ("#b3261e", "#ffffff"),
-    SummaryState.OFFLINE: ("#5f6368", "#ffffff"),
-    SummaryState.UNKNOWN: ("#ffffff", "#1a1a1a"),
+_TONES = {
+    SummaryState.ENABLED: Tone.GOOD,
+    SummaryState.DISABLED: Tone.WARNING,
+    SummaryState.STANDBY: Tone.ACTIVE,
+    SummaryState.FAULT: Tone.BAD,
+    SummaryState.OFFLINE: Tone.OFF,
+    SummaryState.UNKNOWN: Tone.UNKNOWN,
 }
 _TARGETS = ("ENABLED", "DISABLED", "STANDBY", "OFFLINE")
+_HEADER = ("CSC", "state", "alive", "last heartbeat")
 _LOG_LINES = 12
 
 
-class CscPanel(ipywidgets.VBox):
+class CscPanel(Panel):
     """Panel of CSCs for a notebook.
 
     Parameters
@@ -46,40 +46,36 @@ class CscPanel(ipywidgets.VBox):
 
     def __init__(self, control: Control, names: Sequence[str] | None = None, refresh_s: float = 1.0) -> None:
         self._control = control
-        seen = control.states(names)
-        self._names = [str(state.csc) for state in seen]
+        self._wanted = names
+        self._names: list[str] = []
         self._refresh_s = refresh_s
         self._shown: tuple[tuple[str, str, str | None, str], Plan] | None = None
         self._table = ipywidgets.HTML()
-        self._csc = ipywidgets.Dropdown(options=self._names, description="CSC")
-        self._target = ipywidgets.Dropdown(options=_TARGETS, description="to")
+        self._csc = ipywidgets.Dropdown(options=[], description="CSC", layout=FIELD)
+        self._target = ipywidgets.Dropdown(options=_TARGETS, description="to", layout=FIELD)
         self._override = ipywidgets.Text(
-            description="override", placeholder="configuration file; empty for none"
+            description="override", placeholder="file; empty for none", layout=FIELD
         )
-        self._via = ipywidgets.Dropdown(options=["direct", "queue"], description="via")
-        self._ask = ipywidgets.Button(description="Show plan", icon="list-ol")
+        self._via = ipywidgets.Dropdown(options=["direct", "queue"], description="via", layout=FIELD)
+        self._ask = ipywidgets.Button(description="Show plan", icon="list-ol", disabled=True)
         self._act = ipywidgets.Button(
             description="Carry out", icon="play", disabled=True, button_style="warning"
         )
-        self._told = ipywidgets.HTML()
         self._log = ipywidgets.HTML()
         wishes = (self._csc, self._target, self._override, self._via)
         for widget in wishes:
             widget.observe(self._forget_plan, names="value")
-        self._ask.on_click(lambda _: self._in_background(self.show_plan))
-        self._act.on_click(lambda _: self._in_background(self.carry_out))
+        self._ask.on_click(lambda _: self.in_background(self.show_plan, "Planning"))
+        self._act.on_click(lambda _: self.in_background(self.carry_out, "Under way"))
         super().__init__(
             [
                 self._table,
-                ipywidgets.HBox(wishes, layout=ipywidgets.Layout(flex_flow="row wrap")),
-                ipywidgets.HBox([self._ask, self._act]),
-                self._told,
-                self._log,
-            ]
+                ipywidgets.HBox(wishes, layout=WRAP),
+                ipywidgets.HBox([self._ask, self._act], layout=WRAP),
+            ],
+            below=[self._log],
         )
-        self._busy = threading.Lock()
         self._stop = threading.Event()
-        self.refresh()
         self._thread = threading.Thread(target=self._keep_fresh, name="csc-panel", daemon=True)
         self._thread.start()
 
@@ -100,11 +96,11 @@ class CscPanel(ipywidgets.VBox):
                 else []
             )
         except CommtoolsError as error:
-            self._log.value = _paragraph(str(error))
+            self._log.value = message(error, Tone.WARNING)
             return
         lines = [f"{iso_utc(m.time_utc)}  {m.level:3d}  {m.message}" for m in messages]
         self._log.value = (
-            f"<pre aria-label='log of {_safe(self._csc.value)}'>{_safe(chr(10).join(lines))}</pre>"
+            f'<pre class="ct" aria-label="log of {safe(self._csc.value)}">{safe(chr(10).join(lines))}</pre>'
         )
 
     def show_plan(self) -> None:
@@ -114,10 +110,10 @@ class CscPanel(ipywidgets.VBox):
             plan = self._plan(wish, reload=False)
         except CommtoolsError as error:
             self._forget_plan()
-            self._told.value = _paragraph(str(error))
+            self.tell(error, Tone.BAD)
             return
         self._shown = (wish, plan)
-        self._told.value = _paragraph(str(plan))
+        self.tell(plan)
         self._act.description = "Agree, and carry out" if plan.question else "Carry out"
         self._act.disabled = not plan.transitions
 
@@ -131,13 +127,13 @@ class CscPanel(ipywidgets.VBox):
         try:
             if self._plan(wish, reload=False).path != shown.path:
                 self.show_plan()
-                self._told.value = (
-                    _paragraph("The state has changed; this is the plan now.") + self._told.value
+                self.told.value = (
+                    message("The state has changed; this is the plan now.", Tone.WARNING) + self.told.value
                 )
                 return
             name, target, override, via = wish
             self._act.disabled = True
-            self._told.value = _paragraph(f"{shown} Under way.")
+            self.tell(f"{shown} Under way.")
             outcome = self._control.set_state(
                 name,
                 target,
@@ -145,9 +141,9 @@ class CscPanel(ipywidgets.VBox):
                 via="queue" if via == "queue" else "direct",
                 reload=bool(shown.question),
             )
-            self._told.value = _paragraph(str(outcome))
+            self.tell(outcome, Tone.GOOD if outcome.ok else Tone.BAD)
         except CommtoolsError as error:
-            self._told.value = _paragraph(str(error))
+            self.tell(error, Tone.BAD)
         self._shown = None
         self.refresh()
 
@@ -163,49 +159,27 @@ class CscPanel(ipywidgets.VBox):
     def _forget_plan(self, _: Any = None) -> None:
         self._shown = None
         self._act.disabled = True
-        self._told.value = ""
+        self.tell("")
 
-    def _in_background(self, work: Callable[[], None]) -> None:
-        """Keep the kernel free while a change is under way, and do one thing at a time."""
-
-        def run() -> None:
-            with self._busy:
-                work()
-
-        threading.Thread(target=run, name="csc-panel-work", daemon=True).start()
+    def _look(self) -> None:
+        """Follow the CSCs that are wanted: that waits for their first news."""
+        self._names = [str(state.csc) for state in self._control.states(self._wanted)]
+        self._csc.options = self._names
+        self._csc.index = 0 if self._names else None
+        self._ask.disabled = not self._names
 
     def _keep_fresh(self) -> None:
+        self.in_background(self._look, "Looking").join()
+        self.refresh()
         while not self._stop.wait(self._refresh_s):
             self.refresh()
 
 
 def _table(states: Sequence[CscState]) -> str:
-    rows = "".join(_row(state) for state in states)
-    head = "".join(f"<th scope='col' style='text-align:left;padding:2px 12px'>{h}</th>" for h in _HEADER)
-    return f"<table aria-label='states of CSCs'><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    return table("states of CSCs", _HEADER, [_row(state) for state in states])
 
 
-_HEADER = ("CSC", "state", "alive", "last heartbeat")
-
-
-def _row(state: CscState) -> str:
-    background, colour = _COLOURS[state.state]
-    border = "1px dashed #5f6368" if state.state is SummaryState.UNKNOWN else f"1px solid {background}"
-    badge = (
-        f"<span style='background:{background};color:{colour};border:{border};border-radius:3px;padding:1px 8px'>"
-        f"{state.state.name}</span>"
-    )
+def _row(state: CscState) -> list[str]:
     alive = {True: "yes", False: "no", None: "unknown"}[state.alive]
     age = "never seen" if state.heartbeat_age_s is None else f"{state.heartbeat_age_s:.0f} s ago"
-    cells = "".join(
-        f"<td style='padding:2px 12px'>{c}</td>" for c in (_safe(str(state.csc)), badge, alive, age)
-    )
-    return f"<tr>{cells}</tr>"
-
-
-def _paragraph(text: str) -> str:
-    return f"<p role='status'>{_safe(text)}</p>"
-
-
-def _safe(text: str) -> str:
-    return html.escape(text, quote=True)
+    return [safe(state.csc), badge(state.state.name, _TONES[state.state]), alive, age]

@@ -86,6 +86,7 @@ TASKS = (
     Task("Judge the night", "See last night's WCS and PSF", "qa/night_qa.ipynb", "commtools night"),
     Task("Judge the night", "Look at one visit", "qa/visit_qa.ipynb", "commtools qa visit"),
     Task("Judge the night", "Follow metrics over the nights", "qa/trend.ipynb", "commtools qa trend"),
+    Task("Judge the night", "Look into the night's WCS", "qa/wcs.ipynb", "commtools qa wcs"),
     Task("Judge the night", "Compare two processings", "qa/compare_runs.ipynb", "commtools qa compare"),
     Task("Judge the night", "Measure the PSF's ellipticity", "qa/ellipticity.ipynb", "commtools qa ellipticity"),
     Task("Judge the night", "Measure repeatability", "qa/repeatability.ipynb", "commtools qa repeatability"),

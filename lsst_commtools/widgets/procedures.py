@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,14 +18,15 @@ from lsst_commtools.procedure.runner import notebook_parameters
 from lsst_commtools.procedure.runs import sign, waiting_holds
 from lsst_commtools.procedure.values import Event
 from lsst_commtools.site import Site
+from lsst_commtools.widgets.style import FIELD, WRAP, Panel, Tone, safe
 
 __all__ = ["ParameterForm", "SignPanel"]
 
-_WIDE = ipywidgets.Layout(width="32em")
+_WIDE = ipywidgets.Layout(width="32em", max_width="100%")
 _LABEL = {"description_width": "12em"}
 
 
-class ParameterForm(ipywidgets.VBox):
+class ParameterForm(Panel):
     """Form of a notebook's parameters, made from its parameters cell and checked by the same rules as a run.
 
     Parameters
@@ -39,11 +39,13 @@ class ParameterForm(ipywidgets.VBox):
         path = Path(notebook)
         self._parameters = notebook_parameters(read_notebook(path).nb)
         self._fields = {p.name: _field(p) for p in self._parameters}
-        self._told = ipywidgets.HTML()
         for widget in self._fields.values():
             widget.observe(lambda _: self.check(), names="value")
-        rows = [ipywidgets.HBox([self._fields[p.name], ipywidgets.HTML(_hint(p))]) for p in self._parameters]
-        super().__init__([ipywidgets.HTML(f"<h3>{html.escape(path.name)}</h3>"), *rows, self._told])
+        rows = [
+            ipywidgets.HBox([self._fields[p.name], ipywidgets.HTML(_hint(p))], layout=WRAP)
+            for p in self._parameters
+        ]
+        super().__init__([ipywidgets.HTML(f"<h3>{safe(path.name)}</h3>"), *rows])
         self.check()
 
     @property
@@ -89,14 +91,14 @@ class ParameterForm(ipywidgets.VBox):
         try:
             found = self.values
         except ParameterError as error:
-            self._told.value = f"<p role='alert' style='color:#b3261e'>{html.escape(error.message)}</p>"
+            self.tell(error.message, Tone.BAD)
             return False
         names = ", ".join(found) or "all defaults"
-        self._told.value = f"<p>Ready ({html.escape(names)}).</p>"
+        self.tell(f"Ready ({names}).", Tone.GOOD)
         return True
 
 
-class SignPanel(ipywidgets.VBox):
+class SignPanel(Panel):
     """What the holds of a run wait for, with what was observed, and buttons to sign it.
 
     Parameters
@@ -117,22 +119,20 @@ class SignPanel(ipywidgets.VBox):
         self._ledger = Ledger.at(self._site.procedure)
         self._holds: list[Event] = []
         self._shown = ipywidgets.HTML()
-        self._role = ipywidgets.Dropdown(description="role", options=[])
-        self._name = ipywidgets.Text(description="name", placeholder="who signs")
-        self._comment = ipywidgets.Text(description="comment")
+        self._role = ipywidgets.Dropdown(description="role", options=[], layout=FIELD)
+        self._name = ipywidgets.Text(description="name", placeholder="who signs", layout=FIELD)
+        self._comment = ipywidgets.Text(description="comment", layout=FIELD)
         self._go = ipywidgets.Button(description="Go", button_style="success", icon="check")
         self._no_go = ipywidgets.Button(description="No-go", button_style="danger", icon="times")
         self._again = ipywidgets.Button(description="Look again", icon="refresh")
-        self._told = ipywidgets.HTML()
-        self._go.on_click(lambda _: self.sign(go=True))
-        self._no_go.on_click(lambda _: self.sign(go=False))
-        self._again.on_click(lambda _: self.refresh())
+        self._go.on_click(lambda _: self.in_background(lambda: self.sign(go=True), "Signing"))
+        self._no_go.on_click(lambda _: self.in_background(lambda: self.sign(go=False), "Signing"))
+        self._again.on_click(lambda _: self.in_background(self.refresh, "Looking"))
         super().__init__(
             [
                 self._shown,
-                ipywidgets.HBox([self._role, self._name, self._comment]),
-                ipywidgets.HBox([self._go, self._no_go, self._again]),
-                self._told,
+                ipywidgets.HBox([self._role, self._name, self._comment], layout=WRAP),
+                ipywidgets.HBox([self._go, self._no_go, self._again], layout=WRAP),
             ]
         )
         self.refresh()
@@ -142,7 +142,7 @@ class SignPanel(ipywidgets.VBox):
         try:
             self._holds = waiting_holds(self._ledger, self._run)
         except CommtoolsError as error:
-            self._tell(str(error))
+            self.tell(error, Tone.BAD)
             return
         waiting = bool(self._holds)
         self._go.disabled = self._no_go.disabled = not waiting
@@ -151,10 +151,10 @@ class SignPanel(ipywidgets.VBox):
             self._role.options = []
             return
         hold = self._holds[0].data
-        observation = html.escape(json.dumps(hold["observation"], indent=2, ensure_ascii=False))
+        observation = safe(json.dumps(hold["observation"], indent=2, ensure_ascii=False))
         self._shown.value = (
-            f"<h3>Hold: {html.escape(hold['name'])}</h3><p>People who must sign: {hold['people']}, until "
-            f"{html.escape(hold['deadline_utc'])} UTC. You sign this observation:</p><pre>{observation}</pre>"
+            f"<h3>Hold: {safe(hold['name'])}</h3><p>People who must sign: {hold['people']}, until "
+            f"{safe(hold['deadline_utc'])} UTC. You sign this observation:</p><pre class='ct'>{observation}</pre>"
         )
         if tuple(self._role.options) != tuple(hold["roles"]):
             self._role.options = hold["roles"]
@@ -169,12 +169,12 @@ class SignPanel(ipywidgets.VBox):
             Whether it is a go.
         """
         if not self._holds:
-            self._tell("No hold waits.")
+            self.tell("No hold waits.", Tone.WARNING)
             return
         shown = self._holds[0].data
         self.refresh()
         if not self._holds or self._holds[0].data["digest"] != shown["digest"]:
-            self._tell("The hold has changed since it was shown; nothing was signed.")
+            self.tell("The hold has changed since it was shown; nothing was signed.", Tone.WARNING)
             return
         try:
             signature = sign(
@@ -188,14 +188,12 @@ class SignPanel(ipywidgets.VBox):
                 comment=self._comment.value,
             )
         except CommtoolsError as error:
-            self._tell(str(error))
+            self.tell(error, Tone.BAD)
             return
-        self._tell(
-            f"{signature.name} ({signature.role}) signed: {'go' if go else 'no-go'}, {signature.at_utc[:19]}Z UTC."
+        self.tell(
+            f"{signature.name} ({signature.role}) signed: {'go' if go else 'no-go'}, {signature.at_utc[:19]}Z UTC.",
+            Tone.GOOD,
         )
-
-    def _tell(self, text: str) -> None:
-        self._told.value = f"<p role='status'>{html.escape(text)}</p>"
 
 
 def _field(parameter: Parameter) -> Any:
@@ -238,4 +236,4 @@ def _hint(parameter: Parameter) -> str:
         high = "" if parameter.maximum is None else parameter.maximum
         bounds = f" {low} to {high}"
     kind = f"{parameter.type_text}{bounds} {parameter.unit}".strip()
-    return f"<span>{html.escape(kind)}{': ' if parameter.help else ''}{html.escape(parameter.help)}</span>"
+    return f"<span>{safe(kind)}{': ' if parameter.help else ''}{safe(parameter.help)}</span>"

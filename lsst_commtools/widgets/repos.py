@@ -5,7 +5,6 @@ It reads only, and needs nothing but ipywidgets, so it works in JupyterLab and i
 
 from __future__ import annotations
 
-import html
 import io
 import warnings
 from pathlib import Path
@@ -18,14 +17,14 @@ from numpy.typing import NDArray
 from lsst_commtools.errors import CommtoolsError, InputError, TableError
 from lsst_commtools.instrument.raws import assemble, read_raw
 from lsst_commtools.repos import Holdings, Located, Repositories
+from lsst_commtools.widgets.style import FIELD, WRAP, Panel, Tone, badge, safe, table
 
 __all__ = ["RepositoryBrowser", "make_thumbnail"]
 
 _THUMBNAIL_PIXELS = 200
 _MAX_FILE_BYTES = 2 << 30
 _MAX_THUMBNAILS = 24
-_HELD = {"ok": ("#1b6e34", "#ffffff"), "missing": ("#b3261e", "#ffffff")}
-_OTHER = ("#f2c14e", "#1a1a1a")
+_HELD = {"ok": Tone.GOOD, "missing": Tone.BAD}
 
 
 def make_thumbnail(path: str, pixels: int = _THUMBNAIL_PIXELS) -> bytes:
@@ -93,7 +92,7 @@ def _read_first_image(path: str) -> NDArray[Any]:
     raise InputError(f"{path} holds no image.")
 
 
-class RepositoryBrowser(ipywidgets.VBox):
+class RepositoryBrowser(Panel):
     """Browser of the repositories of a site for a notebook.
 
     Parameters
@@ -107,24 +106,22 @@ class RepositoryBrowser(ipywidgets.VBox):
     def __init__(self, repositories: Repositories, day_obs: int = 0) -> None:
         self._repositories = repositories
         labels = [r.label for r in repositories.known if not r.internal]
-        self._repository = ipywidgets.Dropdown(options=labels, description="repository")
+        self._repository = ipywidgets.Dropdown(options=labels, description="repository", layout=FIELD)
         self._day_obs = ipywidgets.Text(
-            value=str(day_obs or ""), description="day_obs", placeholder="YYYYMMDD"
+            value=str(day_obs or ""), description="day_obs", placeholder="YYYYMMDD", layout=FIELD
         )
         self._look = ipywidgets.Button(description="Show night", icon="search")
-        self._seq_num = ipywidgets.Dropdown(options=[], description="image")
-        self._told = ipywidgets.HTML()
+        self._seq_num = ipywidgets.Dropdown(options=[], description="image", layout=FIELD)
         self._night = ipywidgets.HTML()
         self._image = ipywidgets.HTML()
-        self._pictures = ipywidgets.HBox([], layout=ipywidgets.Layout(flex_flow="row wrap"))
-        self._look.on_click(lambda _: self.show_night())
-        self._seq_num.observe(lambda _: self.show_image(), names="value")
-        choice = ipywidgets.HBox(
-            [self._repository, self._day_obs, self._look], layout=ipywidgets.Layout(flex_flow="row wrap")
-        )
-        super().__init__([choice, self._told, self._night, self._seq_num, self._image, self._pictures])
+        self._pictures = ipywidgets.HBox([], layout=WRAP)
+        self._look.on_click(lambda _: self.in_background(self.show_night, "Counting"))
+        self._seq_num.observe(self._choose, names="value")
+        choice = ipywidgets.HBox([self._repository, self._day_obs, self._look], layout=WRAP)
+        self._filling = False
+        super().__init__([choice], below=[self._night, self._seq_num, self._image, self._pictures])
         if day_obs and labels:
-            self.show_night()
+            self.in_background(self.show_night, "Counting")
 
     def show_night(self) -> None:
         """Show what the chosen repository holds of the chosen night."""
@@ -134,14 +131,17 @@ class RepositoryBrowser(ipywidgets.VBox):
         try:
             holdings = self._repositories.holdings(self._repository.value, int(self._day_obs.value or 0))
         except (CommtoolsError, ValueError) as error:
-            self._tell(str(error))
+            self.tell(error, Tone.BAD)
             return
         held = len(holdings.items) - len(holdings.missing)
-        self._tell(f"{held} of {len(holdings.items)} images are there.")
+        tone = Tone.WARNING if holdings.missing else Tone.GOOD
+        self.tell(f"{held} of {len(holdings.items)} images are there.", tone)
         self._night.value = _night_table(holdings)
+        self._filling = True
         self._seq_num.options = sorted({item.seq_num for item in holdings.items})
-        if self._seq_num.options:
-            self._seq_num.value = self._seq_num.options[0]
+        self._seq_num.index = 0 if self._seq_num.options else None
+        self._filling = False
+        self.show_image()
 
     def show_image(self) -> None:
         """Show where the chosen image is, with a thumbnail of each detector."""
@@ -154,50 +154,46 @@ class RepositoryBrowser(ipywidgets.VBox):
                 (int(self._day_obs.value), int(self._seq_num.value)), label, instrument=instrument
             )
         except CommtoolsError as error:
-            self._tell(str(error))
+            self.tell(error, Tone.BAD)
             return
         self._image.value = _image_table(located)
         self._show_pictures([place.path for place in located.winners if place.exists])
 
+    def _choose(self, change: Any) -> None:
+        if change.new is not None and not self._filling:
+            self.in_background(self.show_image, "Looking")
+
     def _show_pictures(self, paths: list[str]) -> None:
         pictures: list[Any] = []
-        for path in paths[:_MAX_THUMBNAILS]:
-            name = ipywidgets.HTML(f"<small>{html.escape(Path(path).name)}</small>")
+        shown = paths[:_MAX_THUMBNAILS]
+        for number, path in enumerate(shown, 1):
+            self.progress("Thumbnails", number, len(shown))
+            name = ipywidgets.HTML(f"<small>{safe(Path(path).name)}</small>")
             try:
                 picture: Any = ipywidgets.Image(value=make_thumbnail(path), format="png")
             except InputError as error:
-                picture = ipywidgets.HTML(html.escape(error.message))
+                picture = ipywidgets.HTML(safe(error.message))
             pictures.append(ipywidgets.VBox([picture, name]))
         self._pictures.children = tuple(pictures)
-
-    def _tell(self, text: str) -> None:
-        self._told.value = html.escape(text)
 
 
 def _night_table(holdings: Holdings) -> str:
     """Give exposures by detectors as a table, each cell with a word as well as a colour."""
     frame = holdings.to_frame()
-    head = "".join(f"<th>{detector}</th>" for detector in frame.columns)
-    rows = []
-    for seq_num, row in frame.iterrows():
-        cells = "".join(_cell(str(word)) for word in row)
-        rows.append(f"<tr><th>{seq_num}</th>{cells}</tr>")
-    if not rows:
-        return ""
-    table = f"<table><tr><th>seq_num</th>{head}</tr>{''.join(rows)}</table>"
-    return f"<div style='max-height:20em;overflow:auto'>{table}</div>"
-
-
-def _cell(word: str) -> str:
-    background, text = _HELD.get(word, _OTHER)
-    return f"<td style='background:{background};color:{text};padding:0 .5em'>{html.escape(word)}</td>"
+    rows = [
+        [f"<b>{safe(seq_num)}</b>", *(badge(word, _HELD.get(str(word), Tone.WARNING)) for word in row)]
+        for seq_num, row in frame.iterrows()
+    ]
+    return table("images of the night", ("seq_num", *frame.columns), rows) if rows else ""
 
 
 def _image_table(located: Located) -> str:
-    rows = "".join(
-        f"<tr><td>{'found' if place.wins else 'shadowed'}</td><td>{place.detector}</td>"
-        f"<td>{html.escape(place.collection or place.root)}</td><td>{html.escape(place.path)}</td></tr>"
+    header = ("", "detector", "collection", "path")
+    rows = [
+        [safe("found" if place.wins else "shadowed"), safe(place.detector),
+         safe(place.collection or place.root), safe(place.path)]
         for place in located.locations
-    )
-    log = f"<p><code>{html.escape(located.log)}</code></p>" if located.log else ""
-    return f"<p><b>{located.station.value}</b>: {html.escape(located.reason)}</p>{log}<table>{rows}</table>"
+    ]  # fmt: skip
+    log = f"<p><code>{safe(located.log)}</code></p>" if located.log else ""
+    shown = table("places of the image", header, rows) if rows else ""
+    return f"<p><b>{safe(located.station.value)}</b>: {safe(located.reason)}</p>{log}{shown}"

@@ -37,7 +37,7 @@ COLOURS = {
     Tone.WARNING: ("#f0e442", "#1a1a1a"),
     Tone.BAD: ("#b04600", "#ffffff"),
     Tone.UNKNOWN: ("#ffffff", "#1a1a1a"),
-    Tone.OFF: ("#5f6368", "#ffffff"),
+    Tone.OFF: ("#3c4043", "#ffffff"),
 }
 """Background and text of each tone, with a contrast of 4.5 or more."""
 
@@ -188,15 +188,15 @@ class Panel(ipywidgets.VBox):
 
     Parameters
     ----------
-    children
-        Widgets, in order; the progress bar and the message follow them.
+    above, below
+        Widgets above and below the progress bar and the message.
     """
 
-    def __init__(self, children: Sequence[Any]) -> None:
+    def __init__(self, above: Sequence[Any], below: Sequence[Any] = ()) -> None:
         self.progress = ProgressBar()
         self.told = ipywidgets.HTML()
         self._busy = threading.Lock()
-        super().__init__([ipywidgets.HTML(_SHEET), *children, self.progress, self.told])
+        super().__init__([ipywidgets.HTML(_SHEET), *above, self.progress, self.told, *below])
         self.add_class("commtools")
 
     def tell(self, text: object, tone: Tone = Tone.ACTIVE) -> None:
@@ -228,7 +228,7 @@ class Panel(ipywidgets.VBox):
         """
 
         def run() -> None:
-            with self._busy, self._shown(stage):
+            with self._busy, self._under_way(stage):
                 try:
                     work()
                 except CommtoolsError as error:
@@ -239,7 +239,7 @@ class Panel(ipywidgets.VBox):
         return thread
 
     @contextlib.contextmanager
-    def _shown(self, stage: str) -> Iterator[None]:
+    def _under_way(self, stage: str) -> Iterator[None]:
         if stage:
             self.progress(stage, 0, 0)
         try:

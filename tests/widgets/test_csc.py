@@ -25,6 +25,7 @@ def panel(observatory_of_panel):
     backend = LoveBackend(LoveSession(love.url, user=love.user, password=SecretStr(love.password)))
     with Control(Site.load("local"), backend) as control:
         panel = CscPanel(control, NAMES, refresh_s=0.05)
+        wait_for(lambda: "STANDBY" in panel._table.value and not panel._ask.disabled)
         yield panel
         panel.close()
 
@@ -37,7 +38,7 @@ def wait_for(condition, seconds=5.0):
 
 
 def test_states_are_text_as_well_as_colour(panel):
-    for text in ("DIMM:1", "STANDBY", "#1f5fa8", "OFFLINE", "s ago"):
+    for text in ("DIMM:1", "STANDBY", "#005f99", "▶", "OFFLINE", "s ago"):
         assert text in panel._table.value
 
 
@@ -45,7 +46,7 @@ def test_it_acts_only_after_the_plan_was_shown(panel, observatory_of_panel):
     csc = observatory_of_panel.observatory.csc("DIMM:1")
     assert panel._act.disabled
     panel.carry_out()  # shows the plan, and nothing else
-    assert "start (STANDBY to DISABLED), enable" in panel._told.value
+    assert "start (STANDBY to DISABLED), enable" in panel.told.value
     assert csc.state == "STANDBY"
     assert not panel._act.disabled
     panel._act.click()
@@ -57,15 +58,16 @@ def test_another_wish_needs_another_plan(panel):
     panel.show_plan()
     panel._target.value = "OFFLINE"
     assert panel._act.disabled
-    assert panel._told.value == ""
+    assert panel.told.value == ""
 
 
 def test_a_plan_that_is_no_longer_true_is_shown_anew(panel, observatory_of_panel):
     csc = observatory_of_panel.observatory.csc("DIMM:1")
     panel.show_plan()
     observatory_of_panel.call(csc._set_state, "DISABLED")
+    wait_for(lambda: "DISABLED" in panel._table.value)
     panel.carry_out()
-    assert "The state has changed" in panel._told.value
+    assert "The state has changed" in panel.told.value
     assert csc.state == "DISABLED"
 
 
@@ -75,14 +77,14 @@ def test_a_question_is_agreed_to_by_the_button(panel, observatory_of_panel):
     panel.show_plan()
     assert panel._act.description == "Agree, and carry out"
     panel.carry_out()
-    assert "ENABLED -&gt; DISABLED -&gt; STANDBY" in panel._told.value
+    assert "ENABLED -&gt; DISABLED -&gt; STANDBY" in panel.told.value
 
 
 def test_errors_are_shown_and_nothing_from_outside_is_markup(panel, observatory_of_panel):
     panel._override.value = "<b>nope</b>.yaml"
     panel.show_plan()
     panel.carry_out()
-    assert "&lt;b&gt;nope&lt;/b&gt;.yaml" in panel._told.value
+    assert "&lt;b&gt;nope&lt;/b&gt;.yaml" in panel.told.value
     observatory_of_panel.call(
         observatory_of_panel.observatory.csc("DIMM:1").log, 40, "<script>alert(1)</script>"
     )

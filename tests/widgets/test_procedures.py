@@ -51,10 +51,10 @@ def test_a_form_gives_values_of_their_types(form):
 
 def test_a_form_says_what_does_not_fit(form):
     form._fields["exposure_s"].value = "31"
-    assert "exposure_s must lie in 0.1 to 30 s" in form._told.value
+    assert "exposure_s must lie in 0.1 to 30 s" in form.told.value
     with pytest.raises(ParameterError):
         _ = form.values
-    assert "&lt;b&gt;" in form.children[2].children[1].value, "help is text, not markup"
+    assert "&lt;b&gt;" in form.children[3].children[1].value, "help is text, not markup"
 
 
 @pytest.fixture
@@ -80,6 +80,13 @@ def waiting(monkeypatch):
     procedure.finish()
 
 
+def wait_for(condition, seconds=5.0):
+    ends = time.monotonic() + seconds
+    while not condition() and time.monotonic() < ends:
+        time.sleep(0.02)
+    assert condition()
+
+
 @pytest.mark.parametrize("go", [True, False])
 def test_a_hold_is_signed_in_a_panel(waiting, go):
     procedure, thread, ended = waiting
@@ -87,11 +94,11 @@ def test_a_hold_is_signed_in_a_panel(waiting, go):
     assert "&lt;3&gt;" in panel._shown.value
     assert panel._role.value == "lead"
     panel.sign(go=go)
-    assert "needs a role and a name" in panel._told.value
+    assert "needs a role and a name" in panel.told.value
     panel._name.value = "Ana"
     (panel._go if go else panel._no_go).click()
-    assert "Ana (lead) signed" in panel._told.value
     thread.join()
+    wait_for(lambda: "Ana (lead) signed" in panel.told.value)
     assert ("done" if go else "no-go") in str(ended[0])
     panel.refresh()
     assert panel._go.disabled
