@@ -17,6 +17,7 @@ from lsst_commtools.errors import (
 )
 from lsst_commtools.notices import Efd
 from lsst_commtools.site.notices import NoticesSection
+from lsst_commtools.testing.influxdb import summary_state_line
 
 NIGHT = dt.datetime(2026, 11, 20, 23, tzinfo=dt.UTC)
 HOUR = dt.timedelta(hours=1)
@@ -24,22 +25,18 @@ DISABLED, ENABLED, FAULT, OFFLINE, STANDBY = 1, 2, 3, 4, 5
 
 
 def line(csc, moment, state, index=1, tags=""):
-    stamp_ns = int(moment.timestamp()) * 10**9
-    stamp_ns += moment.microsecond * 1000
-    topic = f"lsst.sal.{csc}.logevent_summaryState"
-    return f"{topic}{tags} summaryState={state}i,salIndex={index}i,private_sndStamp=1.0 {stamp_ns}"
+    return summary_state_line(csc, index, state, moment, tags=tags)
 
 
 @pytest.fixture
 def efd(influxdb):
-    url, _ = influxdb
-    with Efd(NoticesSection(efd_url=url)) as client:
+    with Efd(NoticesSection(efd_url=influxdb.url)) as client:
         yield client
 
 
 @pytest.fixture
 def tell(influxdb):
-    return influxdb[1]
+    return influxdb.write
 
 
 @pytest.mark.debian
@@ -121,7 +118,7 @@ def test_times_of_other_zones_mean_the_same(efd, tell):
 @pytest.mark.debian
 def test_an_unknown_database_is_refused_by_name(influxdb):
     with (
-        Efd(NoticesSection(efd_url=influxdb[0], efd_database='no"such')) as efd,
+        Efd(NoticesSection(efd_url=influxdb.url, efd_database='no"such')) as efd,
         pytest.raises(RejectedError, match="database not found"),
     ):
         efd.state_at("DIMM:1", NIGHT)
