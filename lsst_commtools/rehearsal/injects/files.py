@@ -228,6 +228,10 @@ def _write_lines(path: Path, lines: list[str]) -> None:
 
 
 def _prepare_replay(ground: Ground, parameters: _Visit, _: Path) -> Plan:
+    # They come among the files of one of tonight's visits, as a second write to the same folder does.
+    tonight = find_images(ground, ImageParameters(visit=parameters.visit, detector=None))[0][1][0]
+    source = next(folder for folder in ground.sources if tonight.is_relative_to(folder))
+    beside = (ground.sources[-1] / tonight.relative_to(source)).parent
     for folder in reversed(ground.earlier):
         try:
             night = int(folder.parent.name)
@@ -240,10 +244,7 @@ def _prepare_replay(ground: Ground, parameters: _Visit, _: Path) -> Plan:
             images = find_images(before, ImageParameters(visit=parameters.visit, detector=None))
         except NotFoundError:
             continue
-        copies = [
-            {"from": str(paths[0]), "to": str(ground.sources[-1] / "replayed" / paths[0].name)}
-            for _, paths in images
-        ]
+        copies = [{"from": str(paths[0]), "to": str(beside / paths[0].name)} for _, paths in images]
         obs_id = images[0][0].obs_id
         return Plan(
             f"{obs_id} of an earlier night was sent again.",
