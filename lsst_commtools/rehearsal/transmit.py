@@ -14,9 +14,13 @@ from lsst_commtools.ingest.rate import Rate
 from lsst_commtools.ingest.rsync import RsyncTransfer
 from lsst_commtools.ingest.transfer import RAW_ENDINGS
 from lsst_commtools.ingest.transfer_values import FileTransfer, TransferOutcome, TransferReport
+from lsst_commtools.night.counts import Problem
+from lsst_commtools.night.expectations import slow_transfer
 from lsst_commtools.rehearsal.camera import publish
+from lsst_commtools.rehearsal.checks import check_lateness, check_room
 from lsst_commtools.rehearsal.datasets import Shot
 from lsst_commtools.rehearsal.journal import Kind
+from lsst_commtools.rehearsal.line import Disturbance, Line
 from lsst_commtools.rehearsal.outline import Role
 
 if TYPE_CHECKING:
@@ -26,6 +30,7 @@ __all__ = ["Transmission", "transmit"]
 
 _LOOK_S = 0.3
 _TRIES_OF_A_FILE = 3
+_CALL_ALLOWANCE_S = 1.0
 
 
 @dataclass
@@ -46,6 +51,8 @@ class Transmission:
         Rate that was expected.
     interrupted_times
         How often the connection was lost.
+    calls
+        How often rsync was called.
     """
 
     what: str
@@ -55,6 +62,7 @@ class Transmission:
     sending_s: float = 0.0
     expected: Rate | None = None
     interrupted_times: int = 0
+    calls: int = 0
 
     def add(self, report: TransferReport) -> None:
         """Add what one call of rsync did.
@@ -68,6 +76,7 @@ class Transmission:
         self.size_bytes += report.size_bytes
         self.sending_s += report.sending_s
         self.interrupted_times += report.interrupted_times
+        self.calls += 1
 
     @property
     def failed(self) -> tuple[FileTransfer, ...]:
@@ -140,7 +149,7 @@ def transmit(
     camera = _Camera(night, shots, stop, paced=paced)
     camera.start()
     told = Transmission(what, expected=Rate.parse(section.transfer_expected))
-    sender = _Sender(night, told, section.transfer_patience_s)
+    sender = _Sender(night, told, shots)
     try:
         while True:
             over = not camera.is_alive()
@@ -196,25 +205,16 @@ class _Camera(threading.Thread):
 class _Sender:
     """Sends what has appeared, again and again until it has arrived or does not."""
 
-    def __init__(self, night: RehearsalNight, told: Transmission, patience_s: float) -> None:
-        self._night, self._told, self._patience_s = night, told, patience_s
+    def __init__(self, night: RehearsalNight, told: Transmission, shots: Sequence[Shot]) -> None:
+        self._night, self._told, self._shots = night, told, shots
         self._tries: dict[str, int] = {}
         self._arrived: set[str] = set()
         self._good_s = time.monotonic()
+        self._line = Line(night.rehearsal.settings.work)
         self.complete: set[str] = set()
         self.idle = True
         night.summit.mkdir(parents=True, exist_ok=True)
         night.storage.mkdir(parents=True, exist_ok=True)
-        section = night.rehearsal.site.rehearsal
-        self._rsync = RsyncTransfer(
-            night.summit,
-            f"{section.destination.rstrip('/')}/{night.day_obs}" if section.destination else night.storage,
-            expected=told.expected,
-            limit=Rate.parse(section.transfer_limit) if section.transfer_limit else None,
-            attempts=2,
-            timeout_s=section.transfer_timeout_s,
-            journal=night.rehearsal.settings.work / "transfers" / f"{night.day_obs}.jsonl",
-        )
 
     def send(self, shots: Sequence[Shot]) -> None:
         """Send what is there of some exposures and has not arrived.
@@ -224,29 +224,77 @@ class _Sender:
         shots
             Exposures that have appeared.
         """
-        summit = self._night.summit
+        line = self._line.state()
+        self._note(check_lateness(self._night, shots))
+        held = [shot for shot in shots if shot.obs_id in line.held]
         names: list[str] = []
         for shot in shots:
-            if shot.obs_id in self.complete:
+            if shot.obs_id in self.complete or shot in held:
                 continue
-            found = _files_of(summit, shot)
+            found = _files_of(self._night.summit, shot)
             left = [n for n in found if n not in self._arrived and self._tries.get(n, 0) < _TRIES_OF_A_FILE]
             names += left
             if not left:
                 self._complete(shot, found)
-        self.idle = not names
-        if not names:
-            return
-        report = self._rsync.send(names)
-        self._told.add(report)
-        gone = {file.path for file in report.files if file.outcome is not TransferOutcome.FAILED}
-        self._arrived |= gone
-        self._judge(report, moved=bool(gone))
-        for shot in shots:
-            found = _files_of(summit, shot)
-            if shot.obs_id not in self.complete and set(found) <= self._arrived:
-                self._complete(shot, found)
-        self.idle = not set(names) - self._arrived
+        self.idle = not names and not held
+        if names and self._has_room():
+            self._send(names, line)
+            self.idle = not held and not set(names) - self._arrived
+            for shot in shots:
+                found = _files_of(self._night.summit, shot)
+                if shot.obs_id not in self.complete and shot not in held and set(found) <= self._arrived:
+                    self._complete(shot, found)
+
+    def _send(self, names: Sequence[str], line: Disturbance) -> None:
+        rsync = self._rsync(line)
+        # A line that pauses after each file gets one at a time, so that the pause is seen in the rate.
+        for part in [[name] for name in names] if line.delay_per_file_s else [list(names)]:
+            report = rsync.send(part)
+            self._told.add(report)
+            gone = {file.path for file in report.files if file.outcome is not TransferOutcome.FAILED}
+            if line.delay_per_file_s and report.of(TransferOutcome.SENT):
+                time.sleep(line.delay_per_file_s)
+                self._told.sending_s += line.delay_per_file_s
+            self._arrived |= gone
+            self._judge(report, str(rsync.destination), moved=bool(gone))
+
+    def _rsync(self, line: Disturbance) -> RsyncTransfer:
+        night = self._night
+        section = night.rehearsal.site.rehearsal
+        told = Rate.parse(section.transfer_limit) if section.transfer_limit else None
+        limits = [rate for rate in (told, line.rate) if rate is not None]
+        return RsyncTransfer(
+            night.summit,
+            f"{section.destination.rstrip('/')}/{night.day_obs}" if section.destination else night.storage,
+            expected=self._told.expected,
+            limit=min(limits) if limits else None,
+            attempts=2,
+            timeout_s=section.transfer_timeout_s,
+            journal=night.rehearsal.settings.work / "transfers" / f"{night.day_obs}.jsonl",
+        )
+
+    def _has_room(self) -> bool:
+        """See whether there is room for what is still to come; without it nothing is sent, for a while."""
+        problems = check_room(self._night, self._shots)
+        self._note(problems)
+        full = [problem for problem in problems if problem.kind == "disk-full"]
+        if not full:
+            return True
+        if time.monotonic() - self._good_s > self._patience_s:
+            raise ServiceError(
+                f"There is no room at the data facility: {full[0].what}",
+                changed=f"{len(self._arrived)} files have arrived whole.",
+                advice="Make room and run the same step again: it goes on from there.",
+            )
+        self.idle = False
+        return False
+
+    @property
+    def _patience_s(self) -> float:
+        return self._night.rehearsal.site.rehearsal.transfer_patience_s
+
+    def _note(self, problems: Sequence[Problem]) -> None:
+        self._night.note(problems, role=Role.OBSOPS, step=f"transmit-{self._told.what}", place="transmission")
 
     def _complete(self, shot: Shot, found: Sequence[str]) -> None:
         self.complete.add(shot.obs_id)
@@ -263,19 +311,19 @@ class _Sender:
             closes_tai=shot.closes_tai.isoformat(),
         )
 
-    def _judge(self, report: TransferReport, *, moved: bool) -> None:
+    def _judge(self, report: TransferReport, where: str, *, moved: bool) -> None:
         """Tell of a line that is down; give up when it has been so for too long."""
         now_s = time.monotonic()
         if report.error is None or moved:
             self._good_s = now_s
-        failed = [file.path for file in report.files if file.outcome is TransferOutcome.FAILED]
         if report.error is None:
+            failed = [file.path for file in report.files if file.outcome is TransferOutcome.FAILED]
             self._tries.update({name: self._tries.get(name, 0) + 1 for name in failed})
             return
         self._night.note_problem(
             "transfer-interrupted",
-            f"{report.error.message}",
-            str(self._rsync.destination),
+            report.error.message,
+            where,
             role=Role.OBSOPS,
             step=f"transmit-{self._told.what}",
             exception=type(report.error).__name__,
@@ -300,23 +348,15 @@ def _files_of(summit: Path, shot: Shot) -> list[str]:
 
 def _note_problems(night: RehearsalNight, told: Transmission) -> None:
     step = f"transmit-{told.what}"
-    for file in told.failed:
-        night.note_problem(
-            "transfer-failed", file.reason, file.path, role=Role.OBSOPS, step=step, place="rsync"
-        )
-    rate, expected = told.rate, told.expected
-    if rate is not None and expected is not None and _too_slow(told, expected):
-        night.note_problem(
-            "slow-transfer",
-            f"{told.size_bytes} bytes were sent at {rate}, expected were {expected}.",
+    failed = [Problem("transfer-failed", file.reason, file.path) for file in told.failed]
+    night.note(failed, role=Role.OBSOPS, step=step, place="rsync")
+    if told.expected is not None:
+        # Each call of rsync takes a moment before its first byte; small files in many calls say nothing of the line.
+        slow = slow_transfer(
+            told.size_bytes,
+            told.sending_s,
+            told.expected,
             f"transmission of {told.what}",
-            role=Role.OBSOPS,
-            step=step,
-            place="rsync",
+            allowance_s=_CALL_ALLOWANCE_S * max(1, told.calls),
         )
-
-
-def _too_slow(told: Transmission, expected: Rate) -> bool:
-    # Each call of rsync takes a moment before its first byte; small files in many calls say nothing of the line.
-    allowance_s = 0.5 * max(1, told.exposures)
-    return told.sending_s > told.size_bytes / expected.bytes_per_s + allowance_s
+        night.note(slow, role=Role.OBSOPS, step=step, place="rsync")
