@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lsst_commtools.widgets.campaign import CampaignPanel
     from lsst_commtools.widgets.csc import CscPanel
     from lsst_commtools.widgets.poll import PollPanel
     from lsst_commtools.widgets.procedures import ParameterForm, SignPanel
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from lsst_commtools.widgets.style import Panel, ProgressBar
 
 __all__ = [
+    "CampaignPanel",
     "CscPanel",
     "Panel",
     "ParameterForm",
@@ -25,6 +27,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "CampaignPanel": "campaign",
     "CscPanel": "csc",
     "Panel": "style",
     "ParameterForm": "procedures",
