@@ -11,8 +11,8 @@ import pytest
 from lsst_commtools.errors import NotFoundError, RefusedError, RejectedError, TableError
 from lsst_commtools.ids import FileId
 from lsst_commtools.ingest.rate import Rate
+from lsst_commtools.ingest.rsync import RsyncTransfer
 from lsst_commtools.ingest.transfer import find_raw_files
-from lsst_commtools.ingest.transfer_values import TransferOutcome
 from lsst_commtools.instrument.headers import contradictions, translate
 from lsst_commtools.instrument.raws import assemble, inspect_raw, read_raw, read_raw_header
 from lsst_commtools.night.expectations import (
@@ -28,7 +28,7 @@ from lsst_commtools.rehearsal.batch import BatchQueue, unsubmitted_groups, waiti
 from lsst_commtools.rehearsal.injects.catalogue import CATALOGUE, fault_kind
 from lsst_commtools.rehearsal.injects.ground import Ground
 from lsst_commtools.rehearsal.lab_site import image_problems, lab_site
-from lsst_commtools.rehearsal.line import LongHaul, problem_kind
+from lsst_commtools.rehearsal.line import Disturbance, Line, problem_kind
 from lsst_commtools.rehearsal.quota import Quota
 from lsst_commtools.simulate import simulate_night
 from lsst_commtools.site import Site
@@ -105,11 +105,10 @@ def image(folder, visit=1, detector=0):
     return next(folder.rglob(name), None)
 
 
-def haul(ground, **options):
-    storage = ground.storage
-    storage.mkdir(parents=True, exist_ok=True)
+def send(ground, wanted=None):
+    ground.storage.mkdir(parents=True, exist_ok=True)
     journal = ground.work / "transfers" / f"{ground.day_obs}.jsonl"
-    return LongHaul(ground.work, ground.sources[1], storage, journal=journal, **options)
+    return RsyncTransfer(ground.sources[1], ground.storage, journal=journal).send(wanted)
 
 
 def names(folder):
@@ -147,7 +146,7 @@ def test_nothing_outside_the_rehearsal_is_touched(ground, two_nights):
 def test_a_missing_detector_is_missing_in_the_input(ground, summit):
     strike(ground, "missing-detector", visit=2, detector=1)
     assert image(summit, visit=2, detector=1) is None
-    haul(ground).send(names(summit))
+    send(ground)
     assert lost_files(names(summit), [], names(ground.storage)) == [], "it was not lost on the way"
 
 
@@ -220,50 +219,69 @@ def test_a_wrong_calibration_has_a_gradient_and_right_checksums(ground, summit, 
 
 
 def test_a_visit_that_is_late_is_held_by_the_line_and_told_of(ground, summit):
-    line = haul(ground)
+    line = Line(ground.work)
     plan = strike(ground, "late-transfer", visit=1)
-    assert line.holds(FIRST_VISIT)
-    assert not line.holds("CC_O_20261121_000004")
+    assert line.state().held == (FIRST_VISIT,)
     closed = {FIRST_VISIT: dt.datetime(2026, 11, 22, 1, tzinfo=dt.UTC)}
     limit, now = dt.timedelta(minutes=30), dt.datetime(2026, 11, 22, 1, 40, tzinfo=dt.UTC)
     (problem,) = late_exposures(closed, {}, now, limit)
     assert all(word in problem.where for word in plan.marks[1])
     assert late_exposures(closed, {}, now - dt.timedelta(minutes=15), limit) == []
     undo(ground, "late-transfer", plan)
-    assert not line.holds(FIRST_VISIT)
+    assert line.state().held == ()
     (problem,) = late_exposures(closed, {FIRST_VISIT: now}, now + dt.timedelta(hours=9), limit)
     assert "2400 s" in problem.what
 
 
 def test_a_delay_that_was_left_in_is_a_slow_transfer(ground, summit):
     expected = Rate.parse("40 MB/s")
-    report = haul(ground, expected=expected).send(names(summit)[:2])
-    assert slow_transfer(report.size_bytes, report.sending_s, expected, "science", allowance_s=2.0) == []
-    plan = strike(ground, "slow-transfer", delay_per_file="1.2 s")
-    report = haul(ground, expected=expected).send(names(summit)[2:4])
-    (problem,) = slow_transfer(report.size_bytes, report.sending_s, expected, "science", allowance_s=2.0)
+    report = send(ground, names(summit)[:3])
+    assert slow_transfer(report.size_bytes, report.sending_s, expected, "science", allowance_s=5.0) == []
+    plan = strike(ground, "slow-transfer", delay_per_file="5 s")
+    delay_s = 3 * Line(ground.work).state().delay_per_file_s
+    (problem,) = slow_transfer(
+        report.size_bytes, report.sending_s + delay_s, expected, "science", allowance_s=5.0
+    )
     assert problem.kind == "slow-transfer"
-    assert all(f.outcome is TransferOutcome.SENT for f in report.files)
     undo(ground, "slow-transfer", plan)
-    report = haul(ground, expected=expected).send(names(summit)[4:6])
-    assert report.sending_s < 2.0
+    assert Line(ground.work).state() == Disturbance()
 
 
-def test_a_full_disk_takes_what_fits_and_says_so(ground, summit):
-    plan = strike(ground, "disk-full", left_bytes=700_000)
-    wanted = names(summit)[:6]
-    assert [p.kind for p in room_problems(Quota(ground.work).free_bytes, 1_400_000, "storage")] == [
-        "disk-full"
-    ]
-    report = haul(ground).send(wanted)
-    assert problem_kind(report.error) == "disk-full"
-    arrived = [f for f in report.files if f.outcome is not TransferOutcome.FAILED]
-    assert 0 < len(arrived) < 6
-    assert sum((summit / f.path).stat().st_size for f in arrived) <= 700_000
+def test_disturbances_of_a_line_add_up_and_end_one_by_one(ground):
+    limit = strike(ground, "slow-transfer", delay_per_file="0 s", limit="40 Mb/s")
+    late = strike(ground, "late-transfer", visit=2)
+    line = Line(ground.work)
+    assert line.state().rate.bytes_per_s == 5e6
+    assert line.state().held == ("CC_O_20261121_000004",)
+    undo(ground, "slow-transfer", limit)
+    assert line.state() == Disturbance(held=("CC_O_20261121_000004",))
+    undo(ground, "late-transfer", late)
+    assert line.state() == Disturbance()
+
+
+def test_a_full_disk_has_no_room_for_what_is_to_come(ground, summit):
+    send(ground, names(summit)[:3])
+    quota = Quota(ground.work)
+    free = quota.free_bytes
+    plan = strike(ground, "disk-full", left_bytes=1000)
+    assert quota.free_bytes == 1000
+    assert [p.kind for p in room_problems(quota.free_bytes, 300_000, "storage")] == ["disk-full"]
+    send(ground, names(summit)[3:5])
+    assert quota.free_bytes == 0, "what is stored meanwhile counts"
     undo(ground, "disk-full", plan)
-    report = haul(ground).send(wanted)
-    assert report.complete
-    assert sorted(names(ground.storage)) == sorted(wanted)
+    assert quota.free_bytes == pytest.approx(free, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ("The destination's disk is full.", "disk-full"),
+        ("The destination's disk quota is used up.", "disk-full"),
+        ("The connection was cut.", "transfer-interrupted"),
+    ],
+)
+def test_what_stops_a_transfer_has_a_name(message, kind):
+    assert problem_kind(RejectedError(message)) == kind
 
 
 def test_lost_files_and_lost_acknowledgements_are_told_apart(ground, summit):
@@ -271,7 +289,7 @@ def test_lost_files_and_lost_acknowledgements_are_told_apart(ground, summit):
         strike(ground, "lost-file")
     with pytest.raises(NotFoundError):
         strike(ground, "unacknowledged-transfer")
-    haul(ground).send(names(summit))
+    send(ground)
     record = ground.work / "transfers" / f"{DAYS[1]}.jsonl"
 
     def acknowledged():
