@@ -255,6 +255,24 @@ def test_what_cannot_be_is_told_at_the_end(sealed, inject_journal):
     assert not inject_journal.entries([Kind.INJECT_FIRED])
 
 
+def test_what_could_not_be_in_its_night_does_not_come_in_another(sealed, inject_journal, work):
+    injector = sealed(
+        {
+            "id": "export", "fault": "slow-registry", "night": 1, "before": "run-pipeline",
+            "parameters": {"held": "1 s"}, "expect": {"within": "10 min"},
+        }
+    )  # fmt: skip
+    injector.before("run-pipeline", 1)
+    injector.before("transmit-calibrations", 2)
+    (work / "repo").mkdir()
+    (work / "repo" / "gen3.sqlite3").touch()
+    injector.tick()
+    injector.end()
+    assert (
+        "no sqlite registry" in inject_journal.entries([Kind.INJECTS_REVEALED])[0].data["not_fired"]["export"]
+    )
+
+
 def test_services_of_a_real_site_are_never_disturbed(sealed, inject_journal, work, monkeypatch):
     from dataclasses import replace
 

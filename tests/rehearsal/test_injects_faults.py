@@ -24,7 +24,17 @@ from lsst_commtools.night.expectations import (
     unacknowledged_files,
     wrong_filters,
 )
+from lsst_commtools.rehearsal import Rehearsal, RehearsalSettings
 from lsst_commtools.rehearsal.batch import BatchQueue, unsubmitted_groups, waiting_problems
+from lsst_commtools.rehearsal.camera import publish
+from lsst_commtools.rehearsal.checks import (
+    check_arrivals,
+    check_headers,
+    check_image,
+    check_lateness,
+    check_room,
+)
+from lsst_commtools.rehearsal.datasets import find_shots
 from lsst_commtools.rehearsal.injects.catalogue import CATALOGUE, fault_kind
 from lsst_commtools.rehearsal.injects.ground import Ground
 from lsst_commtools.rehearsal.lab_site import image_problems, lab_site
@@ -428,6 +438,59 @@ def test_an_old_image_cannot_read_the_data(ground, summit):
     assert "No module named" in problem.what
     undo(ground, "old-image", plan)
     assert image_problems(lab_site(ground.site, ground.work), tag, image(summit)) == []
+
+
+@pytest.fixture
+def night(ground):
+    """The second night of a rehearsal on that ground, both nights transferred."""
+    settings = RehearsalSettings(ground.work, "simulated", "LSSTComCam", DAYS, 2, 1, 60.0, unattended=True)
+    rehearsal = Rehearsal.create(ground.site, settings)
+    for number in (1, 2):
+        there = rehearsal.night(number)
+        journal = ground.work / "transfers" / f"{there.day_obs}.jsonl"
+        there.storage.mkdir(parents=True)
+        RsyncTransfer(there.summit, there.storage, journal=journal).send()
+    return rehearsal.night(2)
+
+
+def test_a_good_night_has_nothing_to_tell(night):
+    shots = find_shots(night.source, night.settings.camera, night.day_obs)
+    assert check_arrivals(night) == []
+    assert check_headers(night) == []
+    assert check_room(night, shots) == []
+    assert check_lateness(night, shots) == []
+    assert check_image(night, "w_2026_23_c0044.007") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "check"),
+    [
+        ("lost-file", {}, check_arrivals),
+        ("unacknowledged-transfer", {}, check_arrivals),
+        ("replayed-ids", {}, check_arrivals),
+        ("wrong-filter", {"detector": 1}, check_headers),
+        ("wrong-filter", {"detector": None}, check_headers),
+    ],
+)
+def test_a_check_of_the_night_names_the_fault_at_its_place(ground, night, name, parameters, check):
+    plan = strike(ground, name, **parameters)
+    RsyncTransfer(
+        night.summit, night.storage, journal=ground.work / "transfers" / f"{night.day_obs}.jsonl"
+    ).send() if name in ("wrong-filter", "replayed-ids") else None
+    found = [problem for problem in check(night) if problem.kind in fault_kind(name).notices]
+    assert found
+    for problem in found:
+        assert any(all(word in f"{problem.where} {problem.what}" for word in mark) for mark in plan.marks)
+
+
+def test_a_held_exposure_is_late_only_after_its_time(ground, night):
+    shots = [s for s in find_shots(night.source, night.settings.camera, night.day_obs) if not s.calibration]
+    publish(shots, night.source, night.summit, night.rehearsal.clock, paced=False)
+    clock = night.rehearsal.clock
+    clock.set(shots[0].appears_utc + dt.timedelta(minutes=20), 1.0)
+    assert check_lateness(night, shots) == []
+    clock.set(shots[0].appears_utc + dt.timedelta(minutes=31), 1.0)
+    assert shots[0].obs_id in [p.where.removeprefix("exposure ") for p in check_lateness(night, shots)]
 
 
 def test_every_fault_of_the_issue_and_of_real_rehearsals_has_its_inject():

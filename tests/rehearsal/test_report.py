@@ -104,8 +104,33 @@ def test_counts_of_stages_and_not_of_each_exposure(held):
     )
     held.journal.append(Kind.COUNTS, 2, stage="transferred", what="science", files=1)
     report.write_night_report(held, 1)
-    (stage,) = report.read_report(held, 1)["counts"]["stages"]
-    assert stage == {"stage": "transferred science", "files": 60, "rate_bytes_per_s": 41_000_000}
+    counts = report.read_report(held, 1)["counts"]
+    assert counts["stages"] == [{"stage": "transferred science", "files": 60, "rate_bytes_per_s": 41_000_000}]
+    assert counts["latency"] == []
+
+
+def test_latencies_are_a_table_with_their_unit(held):
+    row = {
+        "station": "ingested",
+        "n": 54,
+        "median_s": 12.5,
+        "p95_s": 30.0,
+        "max_s": None,
+        "unknown": 1,
+        "negative": [],
+        "hint": "",
+    }
+    held.journal.append(
+        Kind.COUNTS,
+        1,
+        stage="processed",
+        what="science",
+        latency_rehearsal_s={"images": 55, "stations": [row]},
+    )
+    page = report.write_night_report(held, 1)
+    assert report.read_report(held, 1)["counts"]["latency"] == [row]
+    assert "seconds of the rehearsal" in page.read_text()
+    assert "Latency to ingested: median 12.5 s, 95 % 30 s, longest - s" in page.with_suffix(".md").read_text()
 
 
 def test_time_lost_is_summed_where_its_unit_is_known(held, services):

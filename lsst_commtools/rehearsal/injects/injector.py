@@ -101,7 +101,7 @@ class Injector:
         night
             Number of the night.
         """
-        self._arm(lambda inject: inject.before == step and inject.night == night)
+        self._arm(night, lambda inject: inject.before == step)
 
     @contextlib.contextmanager
     def during(self, step: str, night: int) -> Iterator[None]:
@@ -114,7 +114,7 @@ class Injector:
         night
             Number of the night.
         """
-        self._arm(lambda inject: inject.during == step and inject.night == night)
+        self._arm(night, lambda inject: inject.during == step)
         if not self._digest:
             yield
             return
@@ -198,10 +198,14 @@ class Injector:
                 place="",
             )
 
-    def _arm(self, wanted: Callable[[Inject], bool]) -> None:
+    def _arm(self, night: int, wanted: Callable[[Inject], bool]) -> None:
         with self._records() as records:
             for name, inject in self._injects.items():
-                if wanted(inject) and records[name].status in ("waiting", "armed"):
+                record = records[name]
+                if record.status == "armed" and inject.night < night:
+                    record.status = "impossible"  # its night is over; why it could not be is told already
+                    self._folder.save(records)
+                if inject.night == night and wanted(inject) and record.status in ("waiting", "armed"):
                     self._fire(inject, records)
 
     def _fire(self, inject: Inject, records: dict[str, FiringRecord]) -> None:

@@ -215,7 +215,6 @@ def change_files(plan: Plan, change: Callable[[bytes], bytes]) -> None:
         original = kept.read_bytes()
         part = target.with_name(f".{target.name}.part")
         part.write_bytes(change(original))
-        os.utime(part, ns=(kept.stat().st_atime_ns, kept.stat().st_mtime_ns))
         part.replace(target)
 
 
