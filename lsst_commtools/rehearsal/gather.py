@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["count_tables", "gather_night", "read_quality"]
 
 _OF_ONE_EXPOSURE = "exposure-"
+_LATENCY = "latency_rehearsal_s"
 
 
 def gather_night(rehearsal: Rehearsal, night: int) -> dict[str, Any]:
@@ -86,7 +87,7 @@ def gather_night(rehearsal: Rehearsal, night: int) -> dict[str, Any]:
             "rates": [rate.to_dict() for rate in quanta.rates],
             "failures": [group.to_dict() for group in group_failures(quanta.failures(night))],
         },
-        "quality": quality,
+        "quality": {**quality, "page": _data_page(rehearsal, night)},
         "states": {"efd": states, "journal": journal_states(entries, night)},
         "narrative": {**narrative, "journal": narrative_from_journal(entries, night)},
         "night_reports": reports,
@@ -115,9 +116,10 @@ def count_tables(entries: Sequence[Entry]) -> dict[str, Any]:
     -------
     dict
         ``stations``: one row for each station, empty if nothing was counted; ``stages``: the last figures of each
-        stage, those of single exposures left out.
+        stage, those of single exposures left out; ``latency``: one row for each station that images came to.
     """
     stations: list[dict[str, Any]] = []
+    latency: list[dict[str, Any]] = []
     stages: dict[str, dict[str, Any]] = {}
     for entry in entries:
         if entry.kind is not Kind.COUNTS:
@@ -128,10 +130,16 @@ def count_tables(entries: Sequence[Entry]) -> dict[str, Any]:
         if set(STATIONS) <= set(counted):
             stations = _station_rows(counted)
         stage = " ".join(str(data.pop(name)) for name in ("stage", "what") if data.get(name))
-        figures = {key: value for key, value in data.items() if key not in ("counts", *STATIONS)}
+        if isinstance(times := data.pop(_LATENCY, None), dict):
+            latency = [dict(row) for row in times.get("stations", [])]
+        figures = {k: v for k, v in data.items() if k not in ("counts", "quanta_by_task", *STATIONS)}
         if stage and figures and not stage.startswith(_OF_ONE_EXPOSURE):
             stages[stage] = figures
-    return {"stations": stations, "stages": [{"stage": name, **figures} for name, figures in stages.items()]}
+    return {
+        "stations": stations,
+        "stages": [{"stage": name, **figures} for name, figures in stages.items()],
+        "latency": latency,
+    }
 
 
 def read_quality(rehearsal: Rehearsal, night: int) -> tuple[dict[str, Any], str]:
@@ -251,6 +259,12 @@ def _plan(rehearsal: Rehearsal, night: int) -> list[dict[str, str]]:
 
 def _moment(moment: dt.datetime) -> str:
     return moment.isoformat()
+
+
+def _data_page(rehearsal: Rehearsal, night: int) -> str:
+    """Name the report of the night's data, relative to the reports; empty if there is none."""
+    page, work = rehearsal.night(night).settings.report, rehearsal.settings.work
+    return f"../{page.relative_to(work).as_posix()}" if page.is_file() and page.is_relative_to(work) else ""
 
 
 def _of(entry: Entry) -> dict[str, Any]:
