@@ -275,6 +275,7 @@ def process(
     section: PipelineSection | None = None,
     inputs: Sequence[str] = (),
     pipeline: Path | None = None,
+    before_submit: Callable[[str], None] | None = None,
 ) -> tuple[ProcessingReport, list[Problem]]:
     """Run the pipeline on the night's visits.
 
@@ -290,13 +291,15 @@ def process(
         Collections to read; by default the camera's own.
     pipeline
         Pipeline file; by default the night's.
+    before_submit
+        Called with the name of each submission to a batch system; what it raises is why it is not made.
 
     Returns
     -------
     report : ProcessingReport
         One outcome for each quantum.
     problems : list of Problem
-        Quanta that failed or found no work.
+        Quanta that failed or found no work, and parts of the night that were not submitted.
     """
     from lsst_commtools.ingest import defaults_collection
     from lsst_commtools.pipeline import run_pipeline
@@ -315,6 +318,7 @@ def process(
             lambda done, total, _: progress("pipeline", done, total),
             pipeline=pipeline,
             inputs=inputs,
+            before_submit=before_submit,
         )
     else:
         report = run_pipeline(
@@ -326,7 +330,12 @@ def process(
             pipeline=pipeline,
             inputs=inputs,
         )
-    return report, _failures(report, "processing-failed")
+    problems = _failures(report, "processing-failed")
+    problems += [
+        Problem("submission-failed", f"{name} was not submitted: {why}", f"{settings.day_obs}, {name}")
+        for name, why in report.not_submitted.items()
+    ]
+    return report, problems
 
 
 def _where(settings: NightSettings, more: str) -> str:

@@ -12,7 +12,7 @@ from lsst_commtools.errors import InputError, NotFoundError
 if TYPE_CHECKING:
     from lsst.daf.butler import Butler
 
-__all__ = ["build_graph", "find_done", "open_run", "prepare_run"]
+__all__ = ["build_graph", "find_done", "open_run", "prepare_run", "without_warnings_of"]
 
 
 def open_run(
@@ -128,12 +128,19 @@ def prepare_run(butler: Butler, graph: Any) -> None:
     graph.write_init_outputs(butler, skip_existing=True)
     graph.write_configs(butler)
     # It misses eups, which nobody has outside the observatory.
-    with _without_warnings_of("lsst.utils.packages"):
+    with without_warnings_of("lsst.utils.packages"):
         graph.write_packages(butler)
 
 
 @contextlib.contextmanager
-def _without_warnings_of(name: str) -> Iterator[None]:
+def without_warnings_of(name: str) -> Iterator[None]:
+    """Keep a logger's warnings from the terminal for a while.
+
+    Parameters
+    ----------
+    name
+        The logger.
+    """
     logger = logging.getLogger(name)
     level = logger.level
     logger.setLevel(logging.ERROR)

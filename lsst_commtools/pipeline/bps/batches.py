@@ -39,7 +39,9 @@ class GroupRecord:
     state
         How it stands.
     attempts
-        How often it was submitted.
+        How often it was given to BPS.
+    runs
+        How often it ran and left something undone.
     run_id
         Name of the run in the batch system; empty where it has none, as with Parsl.
     pid
@@ -51,6 +53,7 @@ class GroupRecord:
     name: str
     state: GroupState = GroupState.NEW
     attempts: int = 0
+    runs: int = 0
     run_id: str = ""
     pid: int = 0
     reason: str = ""

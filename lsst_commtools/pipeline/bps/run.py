@@ -15,7 +15,7 @@ from lsst_commtools.errors import CommtoolsError, InputError, ServiceTimeoutErro
 from lsst_commtools.pipeline.bps.batches import Batch, GroupRecord, GroupState, batch_key, locked
 from lsst_commtools.pipeline.bps.config import environment, write_config
 from lsst_commtools.pipeline.bps.marks import hold, is_held, jobs_at_work
-from lsst_commtools.pipeline.bps.outcomes import read_outcomes, unfinished
+from lsst_commtools.pipeline.bps.outcomes import read_outcomes, unfinished, write_outcome
 from lsst_commtools.pipeline.bps.outputs import bring_in, make_batch
 from lsst_commtools.pipeline.outcomes import ProcessingReport, QuantumOutcome, QuantumStatus
 from lsst_commtools.pipeline.run import NIGHT_PIPELINE, Progress
@@ -23,7 +23,7 @@ from lsst_commtools.site.pipeline import PipelineSection
 
 __all__ = ["BPS", "check_service", "find_or_make_batch", "last_words", "run_by_bps"]
 
-_MOST_ATTEMPTS = 3
+_MOST_RUNS = 3
 _RUN_ID = re.compile(r"^Run Id: (\S+)\s*$", re.MULTILINE)
 BPS = "from lsst.ctrl.bps.cli.bps import main; main()"
 """Program that is BPS, for ``python -c``."""
@@ -89,9 +89,7 @@ def run_by_bps(
         conductor = _Conductor(
             batch, section, str(repository), tuple(inputs), output_run, _Watch(batch, progress)
         )
-        for name in batch.groups:
-            conductor.advance(name, before_submit)
-        records = [conductor.await_run(name) for name in batch.groups]
+        records = conductor.run(before_submit)
         if all(record.state is GroupState.ENDED for record in records):
             batch.end()
     return _report(batch, output_run, records, time.monotonic() - start)
@@ -196,48 +194,60 @@ class _Conductor:
     output_run: str
     watch: _Watch
 
-    def advance(self, name: str, before_submit: Callable[[str], None] | None) -> None:
+    def run(self, before_submit: Callable[[str], None] | None) -> list[GroupRecord]:
+        """Take all submissions to their end; what a batch system keeps by itself runs beside one another."""
+        pending = list(self.batch.groups)
+        while pending:
+            for name in pending:
+                self._advance(name, before_submit)
+            for name in pending:
+                self._await_run(name)
+            pending = [name for name in pending if self.batch.record(name).state is GroupState.NEW]
+        return [self.batch.record(name) for name in self.batch.groups]
+
+    def _advance(self, name: str, before_submit: Callable[[str], None] | None) -> None:
         """Bring a submission so far that the batch system has it, or has done it where it has no ids for runs."""
         record = self.batch.record(name)
-        if record.state is GroupState.ENDED:
-            return
-        if record.state is GroupState.SUBMITTED:
+        if record.state is GroupState.SUBMITTED and not record.run_id:
             record = self._after_submit(name, record, None)
-        for _ in range(_MOST_ATTEMPTS):
-            if record.state is GroupState.ENDED or record.run_id:
+        if record.state is GroupState.ENDED or record.run_id:
+            return
+        self._let_jobs_end(name)
+        if not self._unfinished(name) or record.runs >= _MOST_RUNS:
+            self._end(record)
+            return
+        if before_submit is not None:
+            try:
+                before_submit(name)
+            except CommtoolsError as error:
+                self.batch.note(replace(record, state=GroupState.REFUSED, reason=error.message))
                 return
-            self._let_jobs_end(name)
-            if not unfinished(self.batch.outcomes, self.batch.quanta(name)):
-                self._end(record)
-                return
-            if before_submit is not None:
-                try:
-                    before_submit(name)
-                except CommtoolsError as error:
-                    self.batch.note(replace(record, state=GroupState.REFUSED, reason=error.message))
-                    return
-            record = self._submit(name, record)
-            if record.state is GroupState.REFUSED:
-                return
-        if not record.run_id and record.state is not GroupState.ENDED:
-            self._end(replace(record, reason=f"it was interrupted {_MOST_ATTEMPTS} times"))
+        self._submit(name, record)
 
-    def await_run(self, name: str) -> GroupRecord:
-        """Wait for a run that the batch system knows by an id; bring in its outputs."""
+    def _await_run(self, name: str) -> None:
+        """Wait for a run that the batch system knows by an id."""
         record = self.batch.record(name)
         if record.state is not GroupState.SUBMITTED or not record.run_id:
-            return record
+            return
         deadline = time.monotonic() + self.section.timeout_s
-        while unfinished(self.batch.outcomes, self.batch.quanta(name)):
-            self.watch.look(name)
-            over, reason = _ask(self.section.service, record.run_id)
-            if over:
-                if unfinished(self.batch.outcomes, self.batch.quanta(name)):
-                    record = replace(record, reason=reason)
-                break
+        over, reason = False, ""
+        while self._unfinished(name) and not over:
             self._check_time(name, deadline)
-            time.sleep(self.section.poll_s)
-        return self._end(record)
+            over, reason = _ask(self.section.service, record.run_id)
+            self.watch.look(name)
+            if not over:
+                time.sleep(self.section.poll_s)
+        self._settle(replace(record, reason=reason if over else ""))
+
+    def _unfinished(self, name: str) -> list[str]:
+        return unfinished(self.batch.outcomes, self.batch.quanta(name))
+
+    def _settle(self, record: GroupRecord) -> GroupRecord:
+        """After a run: give lost jobs their outcome, and have what waited for them submitted again."""
+        _note_lost(self.batch, record, only_ready=True)
+        if not self._unfinished(record.name):
+            return self._end(record)
+        return self.batch.note(replace(record, state=GroupState.NEW, runs=record.runs + 1, run_id=""))
 
     def _submit(self, name: str, record: GroupRecord) -> GroupRecord:
         """Start ``bps submit`` as a process of its own, which lives on when this one is killed."""
@@ -281,10 +291,14 @@ class _Conductor:
         if found is not None:
             run_id = found[1] if found[1] != "None" else ""
             record = replace(record, run_id=run_id)
-            return self.batch.note(record) if run_id else self._end(record)
-        if process is not None and process.returncode > 0:
+            return self.batch.note(record) if run_id else self._settle(record)
+        begun = len(self._unfinished(name)) < len(self.batch.quanta(name))
+        if process is not None and process.returncode > 0 and not begun:
             return self.batch.note(replace(record, state=GroupState.REFUSED, reason=last_words(said)))
-        return record  # it was killed: the next attempt does what is left
+        # It was killed: the next attempt does what is left.
+        return self.batch.note(
+            replace(record, state=GroupState.NEW, runs=record.runs + 1, reason="it was interrupted")
+        )
 
     def _let_jobs_end(self, name: str) -> None:
         """Wait for jobs that outlived what started them: another attempt would do the same beside them."""
@@ -295,6 +309,7 @@ class _Conductor:
             time.sleep(min(self.section.poll_s, 0.5))
 
     def _end(self, record: GroupRecord) -> GroupRecord:
+        _note_lost(self.batch, record, only_ready=False)
         self.watch.look(record.name)
         ended = read_outcomes(self.batch.outcomes, self.batch.quanta(record.name))
         bring_in(self.batch, self.repository, ended)
@@ -352,42 +367,50 @@ def last_words(said: str) -> str:
     return lines[-1][:500] if lines else "bps submit said nothing"
 
 
-def _report(
-    batch: Batch, output_run: str, records: Sequence[GroupRecord], seconds: float
-) -> ProcessingReport:
-    outcomes = read_outcomes(batch.outcomes, (quantum for quantum, _, _ in batch.order))
-    refused = {r.name: r.reason for r in records if r.state is GroupState.REFUSED}
-    lost = {r.name: r.reason for r in records if r.state is GroupState.ENDED}
-    told: dict[str, QuantumOutcome] = {}
-    for name, clusters in batch.groups.items():
-        for cluster in clusters:
-            failed = ""
-            for quantum, task in zip(cluster.quanta, cluster.tasks, strict=True):
-                if quantum in outcomes:
-                    continue
-                if name in refused:
-                    told[quantum] = _missing(task, f"{name} was not submitted: {refused[name]}")
-                elif failed:
-                    told[quantum] = _missing(task, f"{failed} failed")
-                else:
-                    failed = task
-                    why = _why_lost(batch, name, cluster.name) or lost.get(name, "")
-                    message = "its job ended without an outcome" + (f": {why}" if why else "")
-                    told[quantum] = QuantumOutcome(task, {}, QuantumStatus.FAILED, "JobLost", message)
-    rows = []
-    for quantum, task, data_id in batch.order:
-        if quantum in batch.done:
-            rows.append(QuantumOutcome(task, data_id, QuantumStatus.EXISTING))
-        else:
-            rows.append(outcomes.get(quantum) or replace(told[quantum], data_id=data_id))
-    return ProcessingReport(output_run, tuple(rows), seconds, refused)
+def _note_lost(batch: Batch, record: GroupRecord, *, only_ready: bool) -> None:
+    """Write the outcome of quanta whose job ended without one: killed, or never begun.
 
-
-def _missing(task: str, message: str) -> QuantumOutcome:
-    return QuantumOutcome(task, {}, QuantumStatus.SKIPPED, message=message)
+    Where ``only_ready`` is set, jobs that waited for others are left out: they may not have begun because of those.
+    """
+    told = {quantum: (task, data_id) for quantum, task, data_id in batch.order}
+    clusters = batch.groups[record.name]
+    missing = {cluster.name: unfinished(batch.outcomes, cluster.quanta) for cluster in clusters}
+    for cluster in clusters:
+        left = missing[cluster.name]
+        if not left or (only_ready and any(missing[before] for before in cluster.waits_for)):
+            continue
+        why = _why_lost(batch, record.name, cluster.name) or record.reason
+        message = "its job ended without an outcome" + (f": {why}" if why else "")
+        for place, quantum in enumerate(left):
+            task, data_id = told[quantum]
+            outcome = (
+                QuantumOutcome(task, data_id, QuantumStatus.SKIPPED, message=f"{told[left[0]][0]} failed")
+                if place
+                else QuantumOutcome(task, data_id, QuantumStatus.FAILED, "JobLost", message)
+            )
+            write_outcome(batch.outcomes, quantum, outcome)
 
 
 def _why_lost(batch: Batch, name: str, job: str) -> str:
     """Find the last words of a job in what BPS keeps of it."""
     found = sorted(batch.group_folder(name).glob(f"submit-*/logs/**/{job}.stderr"))
-    return last_words(_read_text(found[-1])) if found and found[-1].stat().st_size else ""
+    said = _read_text(found[-1]) if found else ""
+    return last_words(said) if said.strip() else ""
+
+
+def _report(
+    batch: Batch, output_run: str, records: Sequence[GroupRecord], seconds: float
+) -> ProcessingReport:
+    outcomes = read_outcomes(batch.outcomes, (quantum for quantum, _, _ in batch.order))
+    refused = {r.name: r.reason for r in records if r.state is GroupState.REFUSED}
+    group = {quantum: name for name in batch.groups for quantum in batch.quanta(name)}
+    rows = []
+    for quantum, task, data_id in batch.order:
+        if quantum in outcomes:
+            rows.append(outcomes[quantum])
+        elif quantum in batch.done:
+            rows.append(QuantumOutcome(task, data_id, QuantumStatus.EXISTING))
+        else:
+            message = f"{group[quantum]} was not submitted: {refused[group[quantum]]}"
+            rows.append(QuantumOutcome(task, data_id, QuantumStatus.SKIPPED, message=message))
+    return ProcessingReport(output_run, tuple(rows), seconds, refused)
