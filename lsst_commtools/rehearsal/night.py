@@ -245,10 +245,10 @@ class RehearsalNight:
         int
             How many there were.
         """
-        number = 0
-        for number, problem in enumerate(problems, start=1):
+        found = list(problems)
+        for problem in found:
             self.note_problem(problem.kind, problem.what, problem.where, role=role, step=step, place=place)
-        return number
+        return len(found)
 
     def note_problem(
         self,

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from lsst_commtools.errors import CommtoolsError, ServiceError
 from lsst_commtools.ingest.rate import Rate
 from lsst_commtools.ingest.rsync import RsyncTransfer
@@ -180,6 +182,7 @@ class _Camera(threading.Thread):
         self.error: CommtoolsError | None = None
         self._night, self._shots, self._halt, self._paced = night, shots, stop, paced
 
+    @override
     def run(self) -> None:
         night = self._night
         try:

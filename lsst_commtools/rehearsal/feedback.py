@@ -1,0 +1,539 @@
+"""What is thought of a night: its processing, its products, its observations."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lsst_commtools.errors import NotFoundError
+from lsst_commtools.ingest.arrival_journal import ArrivalJournal, ArrivedFile
+from lsst_commtools.ingest.latency import ImageStamps, LatencyReport, latencies
+from lsst_commtools.ingest.transfer import TransferRecord
+from lsst_commtools.ingest.transfer_journal import KnownCopy
+from lsst_commtools.night.archive import Night
+from lsst_commtools.night.counts import Counts, ImageKey, Problem, images_by_name
+from lsst_commtools.night.expectations import unprocessed_images
+from lsst_commtools.night.verdicts import VisitVerdict, judge_night
+from lsst_commtools.qa.limits import DEFAULT_LIMITS, Status, worst
+from lsst_commtools.rehearsal.camera import read_published
+from lsst_commtools.rehearsal.journal import Kind
+from lsst_commtools.rehearsal.outline import Role
+from lsst_commtools.rehearsal.processing import arrival_journal
+from lsst_commtools.rehearsal.progress import Quanta, log_path, read_quanta
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lsst_commtools.rehearsal.night import RehearsalNight
+
+__all__ = [
+    "Observations",
+    "Processing",
+    "Products",
+    "examine_products",
+    "judge_observations",
+    "judge_processing",
+]
+
+_LAST_TASK = {True: "astrometry", False: "isr"}
+
+
+@dataclass(frozen=True)
+class Processing:
+    """What is thought of the processing of a night.
+
+    Parameters
+    ----------
+    counts
+        Detector images at each station; measured ones are known only once the observations are judged.
+    by_task
+        Task to status to number of quanta.
+    failures
+        Quanta that failed or found no work: exception, task, message, where.
+    failed_fraction
+        Fraction of the detector images that were begun and failed; None if none was begun.
+    limit
+        What it may be.
+    latency
+        Time from shutter close to each station, in seconds of the rehearsal.
+    speed
+        Seconds of the rehearsal in one real second.
+    problems
+        What a person should know.
+    """
+
+    counts: Counts
+    by_task: Mapping[str, Mapping[str, int]]
+    failures: tuple[dict[str, str], ...]
+    failed_fraction: float | None
+    limit: float
+    latency: LatencyReport
+    speed: float
+    problems: tuple[Problem, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as plain values: what is signed. Times are left out, so that a second look signs the same."""
+        return {
+            "counts": {name: n for name, n in self.counts.to_dict().items() if name != "measured"},
+            "failures": len(self.failures),
+            "failed_fraction": self.failed_fraction,
+            "limit": self.limit,
+            "problems": [problem.to_dict() for problem in self.problems],
+        }
+
+
+@dataclass(frozen=True)
+class Products:
+    """Inputs and outputs of a night.
+
+    Parameters
+    ----------
+    exposures
+        One row for each planned exposure: files planned, at the summit, at the facility, in the Butler, processed.
+    datasets
+        Dataset type to number of datasets in the night's output collection.
+    inputs
+        Collections that the processing read.
+    problems
+        What is missing.
+    """
+
+    exposures: pd.DataFrame
+    datasets: Mapping[str, int]
+    inputs: tuple[str, ...]
+    problems: tuple[Problem, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as plain values: what is signed."""
+        return {
+            "exposures": len(self.exposures),
+            "datasets": dict(self.datasets),
+            "inputs": list(self.inputs),
+            "problems": [problem.to_dict() for problem in self.problems],
+        }
+
+
+@dataclass(frozen=True)
+class Observations:
+    """What is thought of the observations of a night.
+
+    Parameters
+    ----------
+    status
+        The worst of the visits; unknown where no sky is expected and nothing is judged.
+    counts
+        Detector images at each station.
+    visits
+        Verdicts.
+    problems
+        What stands out.
+    summaries
+        Visit summaries.
+    report
+        The night's own report, one HTML file; None where no sky is expected.
+    """
+
+    status: Status
+    counts: Counts
+    visits: tuple[VisitVerdict, ...]
+    problems: tuple[Problem, ...]
+    summaries: pd.DataFrame = field(repr=False)
+    report: Path | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as plain values: what is signed."""
+        return {
+            "status": str(self.status),
+            "counts": self.counts.to_dict(),
+            "visits": {str(visit.visit): str(visit.status) for visit in self.visits},
+            "problems": [problem.to_dict() for problem in self.problems],
+        }
+
+
+@dataclass(frozen=True)
+class _Images:
+    """Detector images of the planned science exposures at each station."""
+
+    expected: frozenset[ImageKey]
+    transferred: frozenset[ImageKey]
+    ingested: frozenset[ImageKey]
+    processed: frozenset[ImageKey]
+
+    def counts(self, n_measured: int) -> Counts:
+        return Counts(
+            len(self.expected), len(self.transferred), len(self.ingested), len(self.processed), n_measured
+        )
+
+
+def judge_processing(night: RehearsalNight) -> Processing:
+    """Judge the processing of a night: see `RehearsalNight.judge_processing`.
+
+    Parameters
+    ----------
+    night
+        The night.
+
+    Returns
+    -------
+    Processing
+        Counts, failures, rates, latencies.
+    """
+    images, quanta = _images(night), _quanta(night)
+    limit = night.rehearsal.site.rehearsal.failure_rate_limit
+    begun, failed = _fate(quanta)
+    fraction = len(failed) / len(begun) if begun else None
+    problems = unprocessed_images(images.ingested, images.processed, failed)
+    if fraction is not None and fraction > limit:
+        what = f"{len(failed)} of {len(begun)} detector images failed ({fraction:.1%}); up to {limit:.1%} is accepted."
+        problems.append(Problem("failure-rate", what, f"processing of {night.day_obs}"))
+    found = Processing(
+        counts=images.counts(0),
+        by_task=quanta.by_task,
+        failures=tuple(
+            {"exception": q.error, "task": q.task, "message": q.message or "no work", "where": q.where}
+            for q in quanta.ended
+            if q.status.value in ("failed", "no-work")
+        ),
+        failed_fraction=fraction,
+        limit=limit,
+        latency=_latencies(night),
+        speed=_speed(night),
+        problems=tuple(problems),
+    )
+    night.note(problems, role=Role.LDF, step="qa-processing", place="processing")
+    night.journal.append(
+        Kind.COUNTS,
+        night.number,
+        role=Role.LDF,
+        stage="processed",
+        what="science",
+        quanta_by_task=found.by_task,
+        failed_fraction=fraction,
+        failed_limit=limit,
+        latency_rehearsal_s=found.latency.to_dict(),
+        speed=found.speed,
+    )
+    return found
+
+
+def examine_products(night: RehearsalNight) -> Products:
+    """See which inputs and outputs there are: see `RehearsalNight.examine_products`.
+
+    Parameters
+    ----------
+    night
+        The night.
+
+    Returns
+    -------
+    Products
+        Tables, and what is missing.
+    """
+    import pandas as pd
+
+    from lsst_commtools.rehearsal.choices import current_choice
+
+    images = _images(night)
+    camera = night.settings.camera
+    rows = [
+        {
+            "exposure": shot.exposure_id,
+            "type": shot.observation_type,
+            "filter": shot.physical_filter,
+            "planned": len(shot.files),
+            "at_summit": sum((night.summit / name).is_file() for name in shot.files),
+            "at_facility": sum((night.storage / name).is_file() for name in shot.files),
+            "ingested": _of(images.ingested, shot.exposure_id),
+            "processed": _of(images.processed, shot.exposure_id),
+        }
+        for shot in night.shots()
+        if not shot.calibration
+    ]
+    datasets = _datasets(night)
+    expected = ["star_table", "visit_summary"] if night.expectations.sky else ["post_isr_image"]
+    problems = [
+        Problem("no-product", f"The night has no {name}.", f"{camera.name} {night.day_obs}")
+        for name in expected
+        if rows and not datasets.get(name)
+    ]
+    choice = current_choice(night.journal.entries({Kind.CHOICE, Kind.CALIBRATION}), night.number)
+    night.note(problems, role=Role.SCIOPS, step="examine-products", place="products")
+    return Products(
+        pd.DataFrame(rows), datasets, choice.inputs if choice is not None else (), tuple(problems)
+    )
+
+
+def judge_observations(night: RehearsalNight) -> Observations:
+    """Judge the observations of a night: see `RehearsalNight.judge_observations`.
+
+    Parameters
+    ----------
+    night
+        The night.
+
+    Returns
+    -------
+    Observations
+        Verdicts, what stands out, and the report of the night's data.
+    """
+    import pandas as pd
+
+    from lsst_commtools.night.diagnose import diagnose_night
+
+    images = _images(night)
+    summaries = pd.DataFrame()
+    visits: list[VisitVerdict] = []
+    problems: list[Problem] = []
+    if night.expectations.sky:
+        summaries = _summaries(night)
+        if summaries.empty:
+            problems.append(
+                Problem("not-measured", "No visit of the night was measured.", str(night.day_obs))
+            )
+        else:
+            visits = judge_night(summaries)
+            problems += diagnose_night(summaries)
+    counts = images.counts(sum(visit.n_measured for visit in visits))
+    status = worst([visit.status for visit in visits]) if visits else Status.UNKNOWN
+    night.note(problems, role=Role.SCIOPS, step="qa-observations", place="quality")
+    report = _write_report(night, status, counts, visits, problems, summaries) if visits else None
+    night.journal.append(
+        Kind.COUNTS,
+        night.number,
+        role=Role.SCIOPS,
+        stage="measured",
+        what="science",
+        counts=counts.to_dict(),
+        status=str(status),
+        expectations=night.expectations.name,
+    )
+    return Observations(status, counts, tuple(visits), tuple(problems), summaries, report)
+
+
+def _write_report(
+    night: RehearsalNight,
+    status: Status,
+    counts: Counts,
+    visits: Sequence[VisitVerdict],
+    problems: Sequence[Problem],
+    summaries: pd.DataFrame,
+) -> Path:
+    from lsst_commtools.night.figures import night_figures
+    from lsst_commtools.night.provenance import collect_provenance, now_utc
+    from lsst_commtools.night.report import ReportContent, write_report
+    from lsst_commtools.qa.trend import TrendStore
+
+    settings = night.settings
+    settings.claim()
+    records = _records(night)
+    provenance = collect_provenance(settings, records, night.planned_utc("transmit-calibrations").isoformat())
+    TrendStore.in_folder(night.rehearsal.settings.work).add_night(
+        settings.day_obs,
+        settings.instrument,
+        visits,
+        source=settings.output_collection,
+        provenance=provenance,
+    )
+    return write_report(
+        ReportContent(
+            settings=settings,
+            status=status,
+            counts=counts,
+            visits=visits,
+            problems=problems,
+            provenance=provenance,
+            records=records,
+            notebooks={},
+            visit_notebooks={},
+            figures=night_figures(summaries, visits, settings.camera),
+            written_utc=now_utc(),
+            limits=DEFAULT_LIMITS,
+        )
+    )
+
+
+def _images(night: RehearsalNight) -> _Images:
+    """Count by what is there, not by what was told: so it is right also after kills."""
+    camera = night.settings.camera
+    science = {shot.exposure_id for shot in night.shots() if not shot.calibration}
+    expected = {(exposure, detector.id) for exposure in science for detector in camera.science_detectors}
+    names = (path.name for path in night.storage.rglob("*") if not path.name.startswith("."))
+    transferred = expected & set(images_by_name(names, camera))
+    ingested: set[ImageKey] = set()
+    processed: set[ImageKey] = set()
+    if (night.settings.repository / "butler.yaml").is_file():
+        ingested = expected & _raws(night)
+        processed = ingested & _outputs(night)
+    # What is in the repository was transferred, also where somebody has taken its file away since.
+    return _Images(*map(frozenset, (expected, transferred | ingested, ingested, processed)))
+
+
+def _raws(night: RehearsalNight) -> set[ImageKey]:
+    from lsst_commtools.ingest import open_repository, raw_run
+
+    settings = night.settings
+    with open_repository(settings.repository) as butler:
+        refs = butler.query_datasets(
+            "raw",
+            raw_run(settings.camera),
+            where=f"instrument='{settings.camera.name}' AND exposure.day_obs={night.day_obs}",
+            explain=False,
+            limit=None,
+        )
+        return {(int(ref.dataId["exposure"]), int(ref.dataId["detector"])) for ref in refs}
+
+
+def _outputs(night: RehearsalNight) -> set[ImageKey]:
+    """Images whose last task has stored its metadata: the last thing that a task writes."""
+    from lsst.daf.butler import MissingCollectionError, MissingDatasetTypeError
+
+    from lsst_commtools.ingest import open_repository
+
+    settings = night.settings
+    task = _LAST_TASK[night.expectations.sky]
+    with open_repository(settings.repository) as butler:
+        try:
+            refs = butler.query_datasets(
+                f"{task}_metadata", settings.output_collection, explain=False, limit=None
+            )
+        except (MissingCollectionError, MissingDatasetTypeError):
+            return set()
+        return {(int(_exposure(ref.dataId)), int(ref.dataId["detector"])) for ref in refs}
+
+
+def _exposure(data_id: Any) -> int:
+    return int(data_id["visit"] if "visit" in data_id else data_id["exposure"])
+
+
+def _datasets(night: RehearsalNight) -> dict[str, int]:
+    """Count the datasets of the night's output collection, those of the framework's own book-keeping left out."""
+    from lsst.daf.butler import MissingCollectionError
+
+    from lsst_commtools.ingest import open_repository
+
+    settings = night.settings
+    if not (settings.repository / "butler.yaml").is_file():
+        return {}
+    with open_repository(settings.repository) as butler:
+        try:
+            refs = butler.query_all_datasets(settings.output_collection, find_first=False, limit=None)
+        except MissingCollectionError:
+            return {}
+        counts = Counter(ref.datasetType.name for ref in refs)
+    own = ("_metadata", "_log", "_config")
+    return {name: n for name, n in sorted(counts.items()) if not name.endswith(own) and name != "packages"}
+
+
+def _summaries(night: RehearsalNight) -> pd.DataFrame:
+    import pandas as pd
+
+    settings = night.settings
+    try:
+        archive = Night(
+            night.rehearsal.site,
+            settings.repository,
+            settings.day_obs,
+            settings.instrument,
+            settings.output_collection,
+        )
+    except NotFoundError:
+        return pd.DataFrame(columns=["visit", "detector"])
+    return archive.visit_summaries()
+
+
+def _quanta(night: RehearsalNight) -> Quanta:
+    return read_quanta(log_path(night.rehearsal.settings.work, night.day_obs, "science"))
+
+
+def _fate(quanta: Quanta) -> tuple[set[ImageKey], set[ImageKey]]:
+    """Detector images that were begun, and those that failed in a task."""
+    begun: set[ImageKey] = set()
+    failed: set[ImageKey] = set()
+    for quantum in quanta.ended:
+        if "detector" in quantum.data_id and quantum.visit:
+            key = (int(quantum.visit), int(quantum.data_id["detector"]))
+            begun.add(key)
+            if quantum.status.value in ("failed", "no-work"):
+                failed.add(key)
+    return begun, failed
+
+
+def _latencies(night: RehearsalNight) -> LatencyReport:
+    """Give the latencies of the night's images, all times by the clock of the rehearsal."""
+    late_s = {shot.obs_id: shot.late_s for shot in read_published(night.summit)}
+    closes = {
+        shot.exposure_id: shot.closes_tai + dt.timedelta(seconds=late_s.get(shot.obs_id, 0.0))
+        for shot in night.shots()
+        if not shot.calibration
+    }
+    ended = _first_done(night)
+    task = _LAST_TASK[night.expectations.sky]
+    stamps = []
+    for file in _arrived(night):
+        if file.exposure is None or file.detector is None or file.exposure not in closes:
+            continue
+        visit = str(file.exposure)
+        stamps.append(
+            ImageStamps(
+                file.exposure,
+                file.detector,
+                closes[file.exposure],
+                transferred_utc=file.arrived_utc,
+                ingested_utc=file.ingested_utc,
+                processed_utc=ended.get((task, visit, str(file.detector))),
+                measured_utc=ended.get(("visit_summary", visit, "")),
+            )
+        )
+    return latencies(stamps)
+
+
+def _first_done(night: RehearsalNight) -> dict[tuple[str, str, str], dt.datetime]:
+    """Tell when each quantum was first done, by the clock of the rehearsal; later sweeps find it done."""
+    found: dict[tuple[str, str, str], dt.datetime] = {}
+    path = log_path(night.rehearsal.settings.work, night.day_obs, "science")
+    for text in path.read_bytes().splitlines() if path.is_file() else ():
+        try:
+            line = json.loads(text)
+            if line["event"] == "quantum" and line["status"] in ("succeeded", "existing"):
+                data_id = line["data_id"]
+                visit = str(data_id.get("visit", data_id.get("exposure", "")))
+                key = (str(line["task"]), visit, str(data_id.get("detector", "")))
+                found.setdefault(key, dt.datetime.fromisoformat(line["at_rehearsal_utc"]))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue  # a line cut by a kill
+    return found
+
+
+def _arrived(night: RehearsalNight) -> list[ArrivedFile]:
+    journal = ArrivalJournal(arrival_journal(night))
+    try:
+        return [file for file in journal.files() if file.counts]
+    finally:
+        journal.close()
+
+
+def _speed(night: RehearsalNight) -> float:
+    """Give the speed at which the night went: that of its last segment that was not a standstill."""
+    told = [float(e.data["speed"]) for e in night.journal.entries({Kind.CLOCK_SET}) if e.data["speed"]]
+    return told[-1] if told else 1.0
+
+
+def _records(night: RehearsalNight) -> list[TransferRecord]:
+    """Give the files that arrived, with their checksums, as the transfer's record has them."""
+    journal = night.rehearsal.settings.work / "transfers" / f"{night.day_obs}.jsonl"
+    found: dict[str, TransferRecord] = {}
+    for line in journal.read_text(encoding="utf-8").splitlines() if journal.is_file() else ():
+        known = KnownCopy.read(line)
+        if known is not None:
+            name, copy = known
+            found[name] = TransferRecord(name, copy.size_bytes, copy.mtime_ns, copy.sha256)
+    return list(found.values())
+
+
+def _of(images: Iterable[ImageKey], exposure: int) -> int:
+    return sum(key[0] == exposure for key in images)
