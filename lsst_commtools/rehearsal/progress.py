@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -156,6 +157,7 @@ class QuantumLog:
     def __init__(self, night: RehearsalNight, what: str = "science") -> None:
         self.path = log_path(night.rehearsal.settings.work, night.day_obs, what)
         self._clock = night.rehearsal.clock
+        self._written: dict[tuple[str, str], QuantumStatus] = {}
 
     def __enter__(self) -> Self:
         self._write({"event": "begin"})
@@ -176,6 +178,7 @@ class QuantumLog:
         outcome
             The latest.
         """
+        self._written[outcome.task, outcome.where] = outcome.status
         self._write({"event": "quantum", "left": total - ended, **_line(outcome)})
 
     def record(self, report: ProcessingReport) -> None:
@@ -186,12 +189,11 @@ class QuantumLog:
         report
             What became of it.
         """
-        known = {(q.task, q.where): q.status for q in read_quanta(self.path).ended}
-        lines = [
-            {"event": "quantum", "left": 0, **_line(outcome)}
-            for outcome in report.outcomes
-            if known.get((outcome.task, outcome.where)) is not outcome.status
-        ]
+        fresh = [o for o in report.outcomes if self._written.get((o.task, o.where)) is not o.status]
+        if fresh:  # the file may be long: it is read only where an earlier run did something
+            known = {(q.task, q.where): q.status for q in read_quanta(self.path).ended}
+            fresh = [o for o in fresh if known.get((o.task, o.where)) is not o.status]
+        lines = [{"event": "quantum", "left": 0, **_line(outcome)} for outcome in fresh]
         self._write(*lines, {"event": "left", "left": 0})
 
     def _write(self, *lines: Mapping[str, Any]) -> None:
@@ -241,6 +243,16 @@ def read_quanta(path: Path) -> Quanta:
     Quanta
         Empty if there is no such file; lines that cannot be read are passed over.
     """
+    try:
+        seen = path.stat()
+    except OSError:
+        return Quanta((), 0, running=False, news_utc="")
+    return _read(path, seen.st_size, seen.st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _read(path: Path, _size: int, _mtime_ns: int) -> Quanta:
+    """Read a file as it is; one that has not changed since is not read again."""
     ended: dict[tuple[str, str], Quantum] = {}
     left, running, news_utc = 0, False, ""
     for line in _lines(path):
