@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         register_instrument,
     )
     from lsst_commtools.ingest.rsync import RsyncTransfer
+    from lsst_commtools.ingest.stamps import read_stamps
     from lsst_commtools.ingest.transfer import TransferRecord, find_raw_files, transfer_files
     from lsst_commtools.ingest.transfer_values import (
         FileTransfer,
@@ -81,6 +82,7 @@ __all__ = [
     "latencies",
     "open_repository",
     "raw_run",
+    "read_stamps",
     "register_instrument",
     "tai_to_utc",
     "transfer_files",
@@ -121,6 +123,7 @@ _HOMES = {
     "raw_run": "repository",
     "register_instrument": "repository",
     "RsyncTransfer": "rsync",
+    "read_stamps": "stamps",
     "TransferRecord": "transfer",
     "find_raw_files": "transfer",
     "transfer_files": "transfer",

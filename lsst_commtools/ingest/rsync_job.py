@@ -135,7 +135,7 @@ class RsyncJob:
         self._sending_s = 0.0
         self._ended: list[FileTransfer] = []
         self._size_bytes = 0
-        self._bytes_before = 0
+        self._bytes_before = self._files_before = 0
         self._told = (0, 0)
 
     def run(self, expected: Rate | None, waiting: tuple[str, ...]) -> TransferReport:
@@ -182,7 +182,9 @@ class RsyncJob:
             if file.outcome is not TransferOutcome.ALREADY_THERE or file.path not in batch.known
         )
         self._ended += files
-        self._bytes_before += sum(self._size(name) for name in names)
+        there = [file for file in files if file.outcome is not TransferOutcome.FAILED]
+        self._bytes_before += sum(file.size_bytes for file in there)
+        self._files_before += len(there)
         self._tell(0, 0)
 
     def _clear_stale(self) -> None:
@@ -256,11 +258,11 @@ class RsyncJob:
             trouble = None if end.stopped else judge_end(end.code, end.messages)
             if trouble is None or not trouble.passing:
                 break
+            if trouble.before_contact and not self._in_contact:
+                break
             self._interrupted_times += 1
             quiet, lost = 0 if moved else quiet + 1, lost + 1
             if quiet >= self._plan.attempts or lost >= MOST_LOST:
-                break
-            if trouble.before_contact and not self._in_contact:
                 break
             if not self._wait(min(self._plan.retry_s * 2.0**quiet, _LONGEST_WAIT_S), trouble.sentence):
                 self._stopped = True
@@ -318,7 +320,7 @@ class RsyncJob:
         if self._progress is not None:
             done = min(self._bytes_before + sent_bytes, self._size_bytes)
             self._progress(
-                TransferProgress(len(self._ended) + files, len(self._names), done, self._size_bytes, note)
+                TransferProgress(self._files_before + files, len(self._names), done, self._size_bytes, note)
             )
 
     def _verify(self, names: Sequence[str], batch: _Batch) -> list[str]:

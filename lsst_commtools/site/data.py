@@ -28,6 +28,10 @@ class DataSection(Section):
         Dataset types that hold visit summaries, likewise.
     processes
         Worker processes of a night.
+    expected_rate
+        Rate that transfers from here should have, with its unit, such as ``40 MB/s``; empty for none.
+    ssh_options
+        Further options of ``ssh`` for transfers, for instance ``-i FILE``.
     """
 
     instrument: str = "LSSTComCam"
@@ -37,3 +41,5 @@ class DataSection(Section):
     star_tables: tuple[str, ...] = ("star_table", "single_visit_star", "sourceTable_visit")
     visit_summaries: tuple[str, ...] = ("visit_summary", "preliminary_visit_summary", "visitSummary")
     processes: int = Field(default=2, ge=1, le=256)
+    expected_rate: str = ""
+    ssh_options: tuple[str, ...] = ()
