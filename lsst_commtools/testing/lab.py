@@ -27,7 +27,7 @@ from lsst_commtools.testing.browser import Watched
 if TYPE_CHECKING:
     from playwright.sync_api import Locator
 
-__all__ = ["Lab", "LabNotebook", "own_folders", "running_lab", "running_voila"]
+__all__ = ["Lab", "LabNotebook", "jupyter_environment", "running_lab", "running_voila"]
 
 _FRAME = 260
 _START_S = 90.0
@@ -41,18 +41,19 @@ _CELLS = "jupyterapp.shell.currentWidget.content.widgets.map(w => w.model).filte
 _THEMES = {False: "JupyterLab Light", True: "JupyterLab Dark"}
 
 
-def own_folders(folder: Path) -> dict[str, str]:
-    """Give an environment in which Jupyter and IPython keep everything in one folder.
+@contextlib.contextmanager
+def jupyter_environment(environment: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """Give an environment in which Jupyter, IPython and warm kernels keep everything in a folder of their own.
 
     Parameters
     ----------
-    folder
-        The folder; made if need be.
+    environment
+        The rest of it.
 
-    Returns
-    -------
+    Yields
+    ------
     dict
-        Variables to be set.
+        All variables. The folder is ``XDG_RUNTIME_DIR``; with the block end the warm kernels' parents, and the folder.
     """
     names = {
         "HOME": "home",
@@ -63,9 +64,15 @@ def own_folders(folder: Path) -> dict[str, str]:
         "JUPYTERLAB_SETTINGS_DIR": "settings",
         "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
     }
+    folder = Path(tempfile.mkdtemp(prefix="lab-"))  # a short name: paths of sockets may have 107 bytes
     for name in names.values():
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    return {variable: str(folder / name) for variable, name in names.items()}
+        (folder / name).mkdir()
+    own = {variable: str(folder / name) for variable, name in names.items()}
+    try:
+        yield {**environment, **own, "XDG_RUNTIME_DIR": str(folder)}
+    finally:
+        _stop_zygotes(folder)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -232,8 +239,8 @@ def running_lab(folder: Path, environment: Mapping[str, str]) -> Iterator[Lab]:
         If it does not come up.
     """
     token = secrets.token_hex(16)
-    with _short_folder() as own:
-        variables = own_folders(own)
+    with jupyter_environment(environment) as variables:
+        own = Path(variables["XDG_RUNTIME_DIR"])
         for name, values in _SETTINGS.items():
             package, plugin = name.split("/")
             file = own / "settings" / "@jupyterlab" / package / f"{plugin}.jupyterlab-settings"
@@ -252,13 +259,8 @@ def running_lab(folder: Path, environment: Mapping[str, str]) -> Iterator[Lab]:
             "LabApp.news_url": "",
         }
         words = ["jupyterlab", "--no-browser", *(f"--{name}={value}" for name, value in options.items())]
-        # A short name for its sockets, which may have 107 bytes; the warm kernels' parent ends with it.
-        environment = {**environment, **variables, "XDG_RUNTIME_DIR": str(own)}
-        with _running(words, folder, environment, own / "lab.log", f"/api/status?token={token}") as url:
-            try:
-                yield Lab(url, token, folder)
-            finally:
-                _stop_zygotes(own)
+        with _running(words, folder, variables, own / "lab.log", f"api/status?token={token}") as url:
+            yield Lab(url, token, folder)
 
 
 @contextlib.contextmanager
@@ -277,20 +279,11 @@ def running_voila(notebook: Path, environment: Mapping[str, str]) -> Iterator[st
     str
         Address of the page.
     """
-    with _short_folder() as own:
+    with jupyter_environment(environment) as variables:
+        own = Path(variables["XDG_RUNTIME_DIR"])
         words = ["voila", "--no-browser", str(notebook)]
-        variables = {**environment, **own_folders(own), "XDG_RUNTIME_DIR": str(own)}
         with _running(words, own, variables, own / "voila.log", "voila/static/") as url:
             yield url
-
-
-@contextlib.contextmanager
-def _short_folder() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="lab-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -311,7 +304,7 @@ def _running(
         )  # fmt: skip
     url = f"http://127.0.0.1:{port}/"
     try:
-        _wait_for(process, url + asked.lstrip("/"), log)
+        _wait_for(process, url + asked, log)
         yield url
     finally:
         process.send_signal(signal.SIGTERM)

@@ -15,7 +15,7 @@ from lsst_commtools.testing.world import World, copy_notebook
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = ROOT / "notebooks"
 PICTURES = ROOT / "artefacts" / "browser"
-CASES = yaml.safe_load((Path(__file__).parent / "cases.yaml").read_text(encoding="utf-8"))
+CASES = yaml.safe_load((ROOT / "tests/notebooks/cases.yaml").read_text(encoding="utf-8"))
 
 
 def notebooks_of(folders):
@@ -80,7 +80,7 @@ def run_in_lab(lab, page, browser_world, monkeypatch):
 
     def run(name, **parameters):
         case = CASES.get(name)
-        assert case is not None, f"{name} has no entry in {Path(__file__).parent.name}/cases.yaml"
+        assert case is not None, f"{name} has no entry in tests/notebooks/cases.yaml"
         browser_world.provide(*case.get("needs", ()))
         given = browser_world.fill({**case.get("parameters", {}), **parameters})
         copy_notebook(NOTEBOOKS / name, lab.folder / name, given)
