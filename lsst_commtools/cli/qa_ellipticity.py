@@ -32,7 +32,7 @@ _MOST_PROBLEMS = 12
 @click.option(
     "--bin-slop",
     type=click.FloatRange(0.0, 1.0),
-    help="TreeCorr's accuracy for rho [default: 0, which is exact, up to 10 000 stars in a visit; then 0.05].",
+    help="TreeCorr's accuracy for rho [default: 0, which is exact, up to 50 000 stars in a visit; then 0.05].",
 )
 @click.option(
     "--scheduler",

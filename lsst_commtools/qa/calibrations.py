@@ -26,6 +26,8 @@ CALIBRATION_KINDS = ("bias", "dark", "flat")
 """Kinds of calibrations, in the order in which they are made."""
 
 _BLOCKS = 8
+_MEDIAN_OVER_MEAN = 1.253  # how much more than a mean a median scatters, Gaussian noise
+_RANGE_OF_64 = 4.7  # mean range of as many Gaussian numbers, in units of their scatter
 _HOT_ELECTRON_S = 5.0
 _RATIO_OUTLIER = 0.05
 _UNUSABLE = int(MaskPlane.BAD | MaskPlane.NO_DATA)
@@ -120,9 +122,9 @@ def _neighbour_noise(values: NDArray[np.float32], good: NDArray[np.bool_]) -> fl
 
 
 def _block_range(values: NDArray[np.float32], good: NDArray[np.bool_]) -> float:
-    """Range of the medians of 8 x 8 parts of the frame; NaN where no part has pixels."""
-    levels = [
-        median(part[usable])
+    """Range of the medians of 8 x 8 parts of the frame beyond what noise gives; NaN where no part has pixels."""
+    parts = [
+        part[usable]
         for rows, usable_rows in zip(
             np.array_split(values, _BLOCKS), np.array_split(good, _BLOCKS), strict=True
         )
@@ -131,7 +133,11 @@ def _block_range(values: NDArray[np.float32], good: NDArray[np.bool_]) -> float:
         )
         if usable.any()
     ]
-    return float(np.ptp(levels)) if levels else float("nan")
+    if not parts:
+        return float("nan")
+    error = _MEDIAN_OVER_MEAN * _neighbour_noise(values, good) / np.sqrt(np.median([len(p) for p in parts]))
+    by_noise = _RANGE_OF_64 * float(error) if np.isfinite(error) else 0.0
+    return max(float(np.ptp([median(part) for part in parts])) - by_noise, 0.0)
 
 
 def _percent(hit: NDArray[np.bool_], of: NDArray[np.bool_] | None = None) -> float:
@@ -207,7 +213,7 @@ def measure_calibration(
     Returns
     -------
     dict
-        Level, noise from pixel to pixel, gradient (range of the medians of 8 x 8 parts) and bad pixels; with a last
+        Level, noise from pixel to pixel, gradient (range of the medians of 8 x 8 parts, beyond what noise gives) and bad pixels; with a last
         one of the same shape, what changed, for a flat as their ratio. ``change_over_noise`` is the robust scatter of
         the difference in units of what both variances promise. NaN where no pixel is usable.
 

@@ -376,3 +376,31 @@ def test_tangent_plane_is_that_of_the_field(make_visit, survey):
     xi, _ = sky_to_tangent(visit.shapes.ra_deg, visit.shapes.dec_deg, (0.0, -89.0))
     assert np.abs(xi).max() < 3000
     assert visit.shapes.e1 == pytest.approx(np.full(800, 0.1), abs=2e-2)
+
+
+@pytest.mark.parametrize("centre", [(150.0, -30.0), (0.0, -60.0), (0.0, -89.0), (0.0, 89.9)])
+def test_the_one_pass_is_treecorr_pair_by_pair_at_any_place(make_visit, survey, centre):
+    import treecorr
+
+    rng = np.random.default_rng(4)
+
+    def noisy(x, _):
+        return 0.05 + rng.normal(0, 0.02, x.size) + 1j * rng.normal(0, 0.02, x.size)
+
+    shapes = shapes_of_visits(survey(make_visit(noisy, constant(0.04), n=500, dt=0.03, centre=centre)))[0][
+        0
+    ].shapes
+    catalogs = [
+        treecorr.Catalog(
+            g1=g.real, g2=-g.imag, ra=shapes.ra_deg, dec=shapes.dec_deg, ra_units="deg", dec_units="deg"
+        )
+        for g in correlations._rho_fields(shapes)
+    ]
+    for name, rho in rho_statistics([shapes]).items():
+        one, other = correlations._RHO_FIELDS[name]
+        gg = treecorr.GGCorrelation(min_sep=0.5, max_sep=300, bin_size=0.1, sep_units="arcmin", brute=True)
+        gg.process(catalogs[one], catalogs[other])
+        full = np.asarray(gg.npairs) > 0
+        np.testing.assert_array_equal(rho.n_pairs, np.asarray(gg.npairs) / 2)
+        np.testing.assert_allclose(rho.xi[full], gg.xip[full], rtol=1e-4, atol=1e-4 * np.nanmin(rho.sigma))
+        np.testing.assert_allclose(rho.theta_arcmin[full], np.exp(gg.meanlogr)[full], rtol=1e-3)
