@@ -4,12 +4,23 @@ import datetime as dt
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from astropy.time import Time
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsst_commtools.errors import InputError
-from lsst_commtools.ingest import ImageStamps, latencies, tai_to_utc, utc_to_tai
+from lsst_commtools.ingest import (
+    ArrivalWatcher,
+    ImageStamps,
+    Ingester,
+    RsyncTransfer,
+    latencies,
+    open_repository,
+    read_stamps,
+    tai_to_utc,
+    utc_to_tai,
+)
 
 CLOSE_TAI = dt.datetime.fromisoformat("2026-11-21T03:00:37")
 CLOSE_UTC = dt.datetime(2026, 11, 21, 3, tzinfo=dt.UTC)
@@ -101,3 +112,49 @@ def test_scales_cannot_be_mixed_up():
 def test_no_images_are_no_latency():
     assert all(s.n == 0 and s.unknown == 0 for s in latencies([]).stations)
     assert tai_to_utc([]) == utc_to_tai([]) == []
+
+
+def put(repository, name, dimensions, data_ids):
+    from lsst.daf.butler import DatasetType
+
+    with open_repository(repository, writeable=True) as butler:
+        kind = DatasetType(name, dimensions, "StructuredDataDict", universe=butler.dimensions)
+        butler.registry.registerDatasetType(kind)
+        butler.registry.registerRun("u/test/night")
+        for data_id in data_ids:
+            butler.put({}, name, {"instrument": "LSSTComCam", **data_id}, run="u/test/night")
+
+
+def test_stamps_are_read_from_the_repository_and_the_watcher(repository, small_night, tmp_path):
+    night = {"camera": "ComCam", "day_obs": 20261120, "collections": "u/test/night"}
+    RsyncTransfer(small_night.raw, tmp_path / "storage").send()
+    with ArrivalWatcher(
+        tmp_path / "storage",
+        Ingester(repository, "LSSTComCam"),
+        expected_detectors=[0, 1, 4, 8],
+        settle_s=0.0,
+    ) as watcher:
+        watcher.poll()
+        arrived = watcher.files()
+    assert len(read_stamps(repository, **night)) == 8
+    visits = sorted({stamps.exposure for stamps in read_stamps(repository, **night)})
+    put(repository, "star_table", ("instrument", "visit", "detector"), [{"visit": visits[0], "detector": 4}])
+    put(repository, "visit_summary", ("instrument", "visit"), [{"visit": visits[1]}])
+    stamps = read_stamps(repository, **night, arrived=arrived, processed=("none_such", "star_table"))
+    assert [(s.exposure, s.detector) for s in stamps] == [(v, d) for v in visits for d in (0, 1, 4, 8)]
+    header = fits.getheader(min(small_night.raw.rglob(f"*{visits[0] % 100000:06d}*.fits")))
+    assert abs(stamps[0].shutter_close_tai - dt.datetime.fromisoformat(header["DATE-END"])) < dt.timedelta(
+        milliseconds=1
+    )
+    now_utc = dt.datetime.now(dt.UTC)
+    for s in stamps:
+        assert s.transferred_utc <= s.ingested_utc <= now_utc
+        assert (s.processed_utc is not None) == ((s.exposure, s.detector) == (visits[0], 4))
+        assert (s.measured_utc is not None) == (s.exposure == visits[1])
+    # The Butler's ingest_date is TAI: taken for UTC it would lie 37 s in the future.
+    assert stamps[2].ingested_utc < stamps[2].processed_utc < now_utc + dt.timedelta(seconds=5)
+    shifted = read_stamps(repository, **night, utc_of=lambda real: real - dt.timedelta(days=1))
+    assert shifted[2].processed_utc + dt.timedelta(days=1) == stamps[2].processed_utc
+    assert shifted[0].transferred_utc is None
+    with pytest.raises(InputError, match="no dataset of visits"):
+        read_stamps(repository, **night, processed=["raw"])
