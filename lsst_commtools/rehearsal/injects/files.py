@@ -133,11 +133,12 @@ def _prepare_obs_id(ground: Ground, parameters: ImageParameters, kept: Path) -> 
 
 def _prepare_calibration(ground: Ground, parameters: _Calibration, kept: Path) -> Plan:
     images = find_calibrations(ground, parameters.image_type, parameters.detector)
-    files = [file for file, _ in images]
-    names = sorted({file.detector for file in files})
+    names = {file.detector for file, _ in images}
+    struck = [d for d in ground.camera.detectors if d.name.replace("RXX", "R00") in names]
     return Plan(
-        f"Each {parameters.image_type} of {len(names)} detectors has a gradient of {parameters.slope:g}.",
-        (*((name,) for name in names), (parameters.image_type,)),
+        f"Each {parameters.image_type} of {len(struck)} detectors has a gradient of {parameters.slope:g}.",
+        # A wrong bias makes darks and flats wrong too: the detectors are its place as well as the type.
+        (*((f"detector {d.id}:",) for d in struck), (parameters.image_type,)),
         {
             "files": replacements(ground, images, kept),
             "image_type": parameters.image_type,
