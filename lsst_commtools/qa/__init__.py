@@ -9,10 +9,12 @@ import importlib
 from typing import Any
 
 _HOMES = {
+    "CalibrationVerdict": "calibrations",
     "CornerDistance": "wcs_compare",
     "DEFAULT_LIMITS": "limits",
     "DetectorMetrics": "metrics",
     "Limit": "limits",
+    "ModelHealth": "model_health",
     "MomentModel": "psf",
     "Moments": "moments",
     "NightWcs": "wcs_night",
@@ -44,6 +46,7 @@ _HOMES = {
     "history_limit": "limits",
     "join_tables": "survey",
     "judge": "limits",
+    "judge_calibration": "calibrations",
     "mad": "statistics",
     "make_star_table": "tables",
     "map_residuals": "significance",
@@ -52,6 +55,7 @@ _HOMES = {
     "measure_detector": "metrics",
     "measure_ellipticity": "psf_metrics",
     "measure_higher_moments": "higher_moments",
+    "measure_model_health": "model_health",
     "measure_moments": "moments",
     "measure_visit": "metrics",
     "measure_wcs": "wcs_night",

@@ -213,9 +213,9 @@ def measure_calibration(
     Returns
     -------
     dict
-        Level, noise from pixel to pixel, gradient (range of the medians of 8 x 8 parts, beyond what noise gives) and bad pixels; with a last
-        one of the same shape, what changed, for a flat as their ratio. ``change_over_noise`` is the robust scatter of
-        the difference in units of what both variances promise. NaN where no pixel is usable.
+        Level, noise from pixel to pixel, gradient (range of the medians of 8 x 8 parts, beyond what noise gives) and
+        bad pixels; with a last one of the same shape, what changed, for a flat as their ratio. ``change_over_noise``
+        is the robust scatter of the difference in units of what both variances promise. NaN where no pixel is usable.
 
     Raises
     ------

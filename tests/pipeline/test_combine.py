@@ -5,7 +5,7 @@ import pytest
 
 from lsst_commtools.errors import DataError
 from lsst_commtools.instrument.images import CalibratedImage, MaskPlane
-from lsst_commtools.pipeline.combine import combine_bias, combine_flat
+from lsst_commtools.pipeline.combine import combine_bias, combine_dark, combine_flat
 
 
 def frames(level, noise, number=5, shape=(40, 50), seed=5):
@@ -59,3 +59,22 @@ def test_what_cannot_be_combined_is_refused():
     dark[0].mask[:] = int(MaskPlane.NO_DATA)
     with pytest.raises(DataError, match="No pixel"):
         combine_flat(dark)
+
+
+def test_a_dark_is_a_rate_whatever_the_times():
+    times = [10.0, 30.0, 60.0]
+    images = [f for k, t in enumerate(times) for f in frames(0.5 * t, 1.0, 1, seed=k)]
+    images[2].image[10, 10] += 5000
+    dark = combine_dark(images, times)
+    assert np.median(dark.image) == pytest.approx(0.5, abs=0.01)
+    assert dark.image[10, 10] == pytest.approx(0.5, abs=0.3)
+    expected = sum(1 / t**2 for t in times) / 9
+    assert dark.variance[0, 0] == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_dark_needs_times(seconds):
+    with pytest.raises(DataError, match="Dark number 1 of 1 has a dark time of"):
+        combine_dark(frames(0, 5, 1), [seconds])
+    with pytest.raises(DataError, match="2 darks have 1 dark times"):
+        combine_dark(frames(0, 5, 2), [1.0])

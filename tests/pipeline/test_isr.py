@@ -7,7 +7,13 @@ import pytest
 
 from lsst_commtools.errors import DataError
 from lsst_commtools.instrument.images import CalibratedImage, MaskPlane
-from lsst_commtools.pipeline.isr import IsrSettings, apply_calibrations, read_out, subtract_overscan
+from lsst_commtools.pipeline.isr import (
+    IsrSettings,
+    apply_calibrations,
+    dark_time,
+    read_out,
+    subtract_overscan,
+)
 
 
 def gradient(shape=(60, 80)):
@@ -123,3 +129,31 @@ def test_calibrations_of_another_shape_are_refused():
     )
     with pytest.raises(DataError, match="The bias has 5 x 4 pixels, the image 4 x 4"):
         apply_calibrations(small, large, None)
+
+
+def test_the_dark_is_taken_out_as_often_as_there_were_seconds():
+    shape = (20, 30)
+    image = CalibratedImage(
+        np.full(shape, 100.0, np.float32), np.full(shape, 4.0, np.float32), np.zeros(shape, np.int32)
+    )
+    dark = CalibratedImage(
+        np.full(shape, 0.5, np.float32), np.full(shape, 0.01, np.float32), np.zeros(shape, np.int32)
+    )
+    dark.mask[3, 3] = int(MaskPlane.BAD)
+    done = apply_calibrations(image, None, None, dark=dark, dark_time_s=30.0)
+    assert done.image == pytest.approx(85.0)
+    assert done.variance == pytest.approx(4.0 + 0.01 * 900)
+    assert done.mask[3, 3] == int(MaskPlane.BAD)
+    assert image.image == pytest.approx(100.0)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ({"DARKTIME": 30.4, "EXPTIME": 30.0}, 30.4), ({"EXPTIME": 5}, 5.0), ({"DARKTIME": None, "EXPTIME": 1.0}, 1.0),
+        ({"DARKTIME": "30"}, None), ({"DARKTIME": -1.0}, None), ({"DARKTIME": float("nan")}, None),
+        ({"DARKTIME": True}, None), ({}, None),
+    ],
+)  # fmt: skip
+def test_the_dark_time_is_read_from_hostile_headers(header, seconds):
+    assert dark_time(header) == seconds
