@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lsst_commtools.cli.output import Context, safe_text
+from lsst_commtools.errors import InputError
 
 if TYPE_CHECKING:
     from lsst_commtools.qa.columns import ColumnMap
+    from lsst_commtools.qa.model_health import ModelHealth
     from lsst_commtools.qa.psf_metrics import EllipticityMetrics
     from lsst_commtools.qa.survey import SurveyStars
 
@@ -35,6 +37,9 @@ _MOST_PROBLEMS = 12
     help="TreeCorr's accuracy for rho [default: 0, which is exact, up to 50 000 stars in a visit; then 0.05].",
 )
 @click.option(
+    "--report", type=click.Path(path_type=Path, dir_okay=False), help="Write the figures to this HTML file."
+)
+@click.option(
     "--scheduler",
     metavar="ADDRESS",
     help="Dask scheduler whose workers do it; local: a cluster of this machine.",
@@ -48,6 +53,7 @@ def command(
     columns: Path | None,
     band: str | None,
     bin_slop: float | None,
+    report: Path | None,
     scheduler: str | None,
 ) -> int:
     """Measure TE1 to TE4, rho 1 to 5, SE1, SE2 and EF1 from STARS: tables of one or more visits, or folders of parquet.
@@ -61,6 +67,8 @@ def command(
     from lsst_commtools.qa.psf_metrics import measure_ellipticity
     from lsst_commtools.qa.workers import DaskWorkers
 
+    if report is not None and not report.absolute().parent.is_dir():
+        raise InputError(f"There is no folder {report.absolute().parent} to write the report to.")
     survey = read_stars(stars, repository, dataset, read_column_map(columns) if columns else None)
     with contextlib.ExitStack() as stack:
         metrics = measure_ellipticity(
@@ -69,7 +77,12 @@ def command(
             wavelength_nm=EFFECTIVE_WAVELENGTHS_NM[band] if band else None,
             workers=stack.enter_context(DaskWorkers(scheduler)) if scheduler else None,
         )
-    context.emit(metrics.document(), _text(metrics))
+    document = metrics.document()
+    if report is not None:
+        from lsst_commtools.qa.figures.ellipticity import write_ellipticity_report
+
+        document["report"] = str(write_ellipticity_report(metrics, survey, report))
+    context.emit(document, _text(metrics, document))
     return 1 if metrics.problems else 0
 
 
@@ -110,7 +123,7 @@ def _number(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.3g}"
 
 
-def _text(metrics: EllipticityMetrics) -> str:
+def _text(metrics: EllipticityMetrics, document: dict[str, Any]) -> str:
     """Write the result for people."""
     lines = [f"{metrics.n_stars} {metrics.sample} in {len(metrics.visits)} visits: {metrics.status}"]
     for name in ("TE1", "TE2", "TE3", "TE4"):
@@ -128,7 +141,20 @@ def _text(metrics: EllipticityMetrics) -> str:
                 f"{name}  {rho.xi[first]:.3g} +- {rho.sigma[first]:.2g} at {rho.theta_arcmin[first]:.3g} arcmin "
                 f"(bin_slop {rho.bin_slop:g})"
             )
+    lines += [_model_line(health) for health in metrics.health[:_MOST_PROBLEMS]]
     lines += [f"  - {safe_text(problem)}" for problem in metrics.problems[:_MOST_PROBLEMS]]
     if len(metrics.problems) > _MOST_PROBLEMS:
         lines.append(f"  - and {len(metrics.problems) - _MOST_PROBLEMS} more")
+    if "report" in document:
+        lines.append(f"report: {safe_text(document['report'])}")
     return "\n".join(lines)
+
+
+def _model_line(health: ModelHealth) -> str:
+    chi2 = health.figures.get("chi2_per_dof")
+    told = _number(chi2) if chi2 is not None else f"unknown ({health.reasons.get('chi2_per_dof', '')})"
+    counts = ", ".join(
+        f"{'unknown' if n is None else n} {what}"
+        for n, what in ((health.n_used, "used"), (health.n_reserved, "reserved"), (health.n_failed, "failed"))
+    )
+    return f"PSF model of visit {health.visit}: chi2/dof {told}; stars: {counts}"

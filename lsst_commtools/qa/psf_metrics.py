@@ -21,6 +21,7 @@ from lsst_commtools.qa.correlations import (
     rho_statistics,
 )
 from lsst_commtools.qa.limits import SRD_LIMITS, Limit, Status, worst
+from lsst_commtools.qa.model_health import ModelHealth, measure_model_health
 from lsst_commtools.qa.survey import SurveyStars, VisitShapes, shapes_of_visits
 from lsst_commtools.qa.visit_psf import VisitPsf, measure_visit_psf
 from lsst_commtools.qa.workers import Here, Workers
@@ -55,6 +56,8 @@ class EllipticityMetrics:
         Which stars gave the figures.
     n_stars
         How many.
+    health
+        Of each visit's PSF model.
     status
         Verdict over all metrics.
     problems
@@ -67,6 +70,7 @@ class EllipticityMetrics:
     correlations: tuple[tuple[int, PairMeans, PairMeans], ...]
     sample: str
     n_stars: int
+    health: tuple[ModelHealth, ...]
     status: Status
     problems: tuple[str, ...]
 
@@ -88,11 +92,13 @@ class EllipticityMetrics:
             for name in _RHO
         }
         pairs = {number: (near, far) for number, near, far in self.correlations}
+        health = {one.visit: one for one in self.health}
         visits = [
             {
                 **visit.to_dict(),
                 "near": _pair_dict(pairs[visit.visit][0]),
                 "far": _pair_dict(pairs[visit.visit][1]),
+                "model": health[visit.visit].to_dict(),
             }
             for visit in self.visits
         ]
@@ -149,8 +155,10 @@ def measure_ellipticity(
     rho = rho_statistics([v.shapes for v in visits], bin_slop=bin_slop, workers=workers)
     measured_visits = tuple(measure_visit_psf(v, stars.table, wavelength_nm=wavelength_nm) for v in visits)
     n_stars = sum(len(v.shapes) for v in visits)
+    health = measure_model_health(stars.table)
+    problems += [f"visit {h.visit}: no PSF model on detector {d}" for h in health for d in h.failed_detectors]
     return EllipticityMetrics(
-        metrics, rho, measured_visits, pairs, sample, n_stars, worst(statuses), tuple(problems)
+        metrics, rho, measured_visits, pairs, sample, n_stars, health, worst(statuses), tuple(problems)
     )
 
 

@@ -20,10 +20,18 @@ from lsst_commtools.qa.shape_kernel import shapes_of_moments
 from lsst_commtools.qa.shapes import ellipticity, shear_from_ellipticity
 from lsst_commtools.qa.tables import StarTable, make_star_table
 
-__all__ = ["SurveyStars", "VisitShapes", "join_tables", "read_survey", "shapes_of_visits"]
+__all__ = [
+    "MOMENTS",
+    "SurveyStars",
+    "VisitShapes",
+    "has_moments",
+    "join_tables",
+    "read_survey",
+    "shapes_of_visits",
+]
 
-_MOMENTS = ("ixx", "iyy", "ixy", "ixx_psf", "iyy_psf", "ixy_psf")
-_NEEDED = ("ra", "dec", *_MOMENTS)
+MOMENTS = ("ixx", "iyy", "ixy", "ixx_psf", "iyy_psf", "ixy_psf")
+_NEEDED = ("ra", "dec", *MOMENTS)
 _EXACT_IN_FLOAT = 2.0**53
 _PIXEL_MAPS = frozenset(known.name for known in AUTOMATIC_MAPS)
 _FRAME_SKY = "east and north at the middle of the field"
@@ -186,7 +194,7 @@ def _complete_map(column_map: ColumnMap, raw: RawTable) -> ColumnMap:
 
 def _with_arcsec(raw: RawTable, chosen: ColumnMap) -> RawTable:
     """Say that moments under our own names are arcsec^2, where neither table nor map says anything."""
-    columns = [c for name in _MOMENTS if (entry := chosen.entries.get(name)) for c in entry.columns]
+    columns = [c for name in MOMENTS if (entry := chosen.entries.get(name)) for c in entry.columns]
     if chosen.name in _PIXEL_MAPS:
         return raw
     return RawTable(
@@ -251,7 +259,7 @@ def shapes_of_visits(stars: SurveyStars) -> tuple[list[VisitShapes], list[str], 
         return [], [f"no figure: {why}"], "none"
     use, sample = _sample(table)
     finite = np.all([np.isfinite(table[name]) for name in _NEEDED], axis=0)
-    physical = finite & _positive(table, "") & _positive(table, "_psf") & (np.abs(table["dec"]) <= 90.0)
+    physical = finite & has_moments(table, "") & has_moments(table, "_psf") & (np.abs(table["dec"]) <= 90.0)
     numbers = table["visit"] if "visit" in table else np.zeros(len(table))
     placed = physical & np.isfinite(numbers)
     problems = []
@@ -282,7 +290,21 @@ def _sample(table: StarTable) -> tuple[NDArray[np.bool_], str]:
     return table.good, "stars"
 
 
-def _positive(table: StarTable, suffix: str) -> NDArray[np.bool_]:
+def has_moments(table: StarTable, suffix: str) -> NDArray[np.bool_]:
+    """Choose rows whose second moments are those of something.
+
+    Parameters
+    ----------
+    table
+        Stars.
+    suffix
+        Empty for the stars', ``_psf`` for the model's.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n,).
+    """
     xx, yy, xy = (table[name + suffix] for name in ("ixx", "iyy", "ixy"))
     with np.errstate(over="ignore", invalid="ignore"):
         determinant = xx * yy - xy * xy
@@ -308,7 +330,7 @@ def _visit(number: int, table: StarTable, rows: NDArray[np.int64]) -> VisitShape
     ra, dec = table["ra"][rows] % 360.0, table["dec"][rows]
     centre = mean_direction(ra, dec)
     xi, eta = sky_to_tangent(ra, dec, centre)
-    given = [table[name][rows] for name in _MOMENTS]
+    given = [table[name][rows] for name in MOMENTS]
     turned, frame, size_unit, problems = _turn(table, rows, given, xi, eta)
     e1, e2, t, fwhm = shapes_of_moments(*turned[:3])
     model_e1, model_e2 = ellipticity(*turned[3:])
