@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import click
-from pydantic import BaseModel
 
 import lsst_commtools
+from lsst_commtools.site import Site
+from lsst_commtools.site.description import describe_settings
 
 _PACKAGE = "lsst_commtools"
 # Faces and commands have a page of their own; the errors too.
-_APART = ("cli", "errors", "rehearsal")
+_APART = ("cli", "errors")
 
 
 def pages() -> dict[str, str]:
@@ -108,64 +109,20 @@ def _text_below(module: str, public: str) -> str:
 
 
 def _settings_page() -> str:
-    from lsst_commtools.site import Site
-
     lines = [
         "# Settings of a site",
         "",
         "How they are given: [](../guides/add_a_site.md). A setting `love.url` is also the variable",
         "`COMMTOOLS_LOVE_URL`. What is not given has its default.",
     ]
-    for section, model in _sections(Site, ()):
-        lines += ["", f"## {'.'.join(section) or 'Top level'}", "", _first_line(model), ""]
-        meanings = _parameters(model)
+    for section in describe_settings(Site):
+        lines += ["", f"## {'.'.join(section.path) or 'Top level'}", "", section.title, ""]
         lines += ["| setting | type | default | |", "|---|---|---|---|"]
-        for name, field in model.model_fields.items():
-            if not _is_section(field.annotation):
-                default = (
-                    "required"
-                    if field.is_required()
-                    else f"`{field.get_default(call_default_factory=True)!r}`"
-                )
-                kind = inspect.formatannotation(field.annotation).replace("|", "or")
-                cells = (f"`{name}`", f"`{_short(kind)}`", default, meanings.get(name, ""))
-                lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        for setting in section.settings:
+            default = "required" if setting.required else f"`{setting.default!r}`"
+            cells = (f"`{setting.name}`", f"`{setting.kind}`", default, setting.meaning)
+            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join([*lines, ""])
-
-
-def _short(kind: str) -> str:
-    for prefix in ("lsst_commtools.", "typing.", "collections.abc.", "datetime.", "pathlib."):
-        kind = kind.replace(prefix, "")
-    return kind
-
-
-def _is_section(kind: Any) -> bool:
-    return inspect.isclass(kind) and issubclass(kind, BaseModel)
-
-
-def _sections(
-    model: type[BaseModel], path: tuple[str, ...]
-) -> Iterator[tuple[tuple[str, ...], type[BaseModel]]]:
-    yield path, model
-    for name, field in model.model_fields.items():
-        if _is_section(field.annotation):
-            yield from _sections(field.annotation, (*path, name))
-
-
-def _parameters(model: type[BaseModel]) -> dict[str, str]:
-    """Read what the parameters mean from a numpydoc docstring; names may share one text."""
-    text = (inspect.getdoc(model) or "").partition("Parameters\n----------\n")[2]
-    meanings: dict[str, str] = {}
-    names: list[str] = []
-    for line in text.splitlines():
-        if line and not line[0].isspace():
-            if set(line) == {"-"}:
-                break
-            names = [name.strip() for name in line.split(",")]
-        else:
-            for name in names:
-                meanings[name] = f"{meanings.get(name, '')} {line.strip()}".strip()
-    return meanings
 
 
 def _commands_page() -> str:
@@ -195,8 +152,6 @@ def _commands(
     if isinstance(command, click.Group):
         context = click.Context(command, info_name=path[-1])
         for name in command.list_commands(context):
-            if name == "rehearse":
-                continue
             child = command.get_command(context, name)
             if child is not None:
                 yield from _commands(child, (*path, name))

@@ -22,7 +22,7 @@ __all__ = ["app", "main"]
 
 # Subcommand to the module that holds it (attribute `command`) and its line of help: the help page imports none.
 _COMMANDS = {
-    "site": ("site", "Show the site's settings, and check what can be reached."),
+    "site": ("site", "Begin at a site, show its settings, and check what can be reached."),
     "transfer": ("transfer", "Send raw files to a folder, a daemon or a host, and verify them."),
     "night": ("night", "Process a night from raw files to the WCS and PSF report."),
     "qa": ("qa", "Judge the WCS and PSF of star tables."),

@@ -1,18 +1,46 @@
-"""``commtools site``: show the settings of a site, and try its places."""
+"""``commtools site``: begin at a site, show its settings, and try its places."""
 
 from __future__ import annotations
 
 import click
 import yaml
 
-from lsst_commtools.cli.output import Context
+from lsst_commtools.cli.output import Context, safe_text
 
 __all__ = ["command"]
 
 
 @click.group("site")
 def command() -> None:
-    """Show the site's settings, and check what can be reached."""
+    """Begin at a site, show its settings, and check what can be reached."""
+
+
+@command.command("init")
+@click.argument("name")
+@click.option("--extends", metavar="SITE", help="Site on which a new one stands.")
+@click.option("--kernel/--no-kernel", default=True, show_default=True, help="Write a kernelspec as well.")
+@click.pass_obj
+def init(context: Context, name: str, extends: str | None, kernel: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """Write your own settings of the site NAME, all as comments, and a kernelspec of this environment.
+
+    Nothing that is there already is overwritten.
+    """
+    from lsst_commtools.site.begin import begin_site
+
+    begun = begin_site(name, extends=extends, kernel=kernel)
+    document = {
+        "site": begun.site,
+        "site_file": str(begun.site_file),
+        "kernel": begun.kernel,
+        "kernel_file": begun.kernel_file and str(begun.kernel_file),
+    }
+    lines = [f"Your settings of {name}: {safe_text(begun.site_file)}"]
+    if begun.kernel_file is not None:
+        lines.append(
+            f"Kernel {begun.kernel} of {safe_text(begun.kernel_file.parent)}: choose it in JupyterLab."
+        )
+    lines.append(f"Next: commtools --site {name} site check")
+    context.emit(document, "\n".join(lines))
 
 
 @command.command("show")

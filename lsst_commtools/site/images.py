@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, field_validator, model_validator
 
 from lsst_commtools.site.sections import Section
 
@@ -56,7 +56,14 @@ def _duration(value: Any) -> Any:
         raise ValueError("the duration is too long") from None
 
 
-Duration = Annotated[dt.timedelta, BeforeValidator(_duration)]
+def _written(value: dt.timedelta) -> str:
+    """Write a duration as it is read, so that what ``commtools site show`` prints is a site file."""
+    seconds = int(value.total_seconds())
+    sizes = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
+    return next(f"{seconds // size}{unit}" for unit, size in sizes if seconds % size == 0)
+
+
+Duration = Annotated[dt.timedelta, BeforeValidator(_duration), PlainSerializer(_written, when_used="json")]
 
 
 class TypeFilter(Section):
