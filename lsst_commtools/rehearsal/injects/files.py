@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +16,7 @@ from pydantic import Field
 from lsst_commtools.errors import NotFoundError, RefusedError
 from lsst_commtools.ids import FileId
 from lsst_commtools.ingest.transfer import find_raw_files
+from lsst_commtools.ingest.transfer_journal import KnownCopy
 from lsst_commtools.night.counts import file_of_image
 from lsst_commtools.rehearsal.injects.ground import FaultKind, FaultParameters, Ground, Plan
 from lsst_commtools.rehearsal.injects.raws import (
@@ -207,25 +211,30 @@ def _prepare_unacknowledged(ground: Ground, parameters: _Visit, _: Path) -> Plan
 
 
 def _apply_unacknowledged(_: Ground, plan: Plan) -> None:
-    record, lost = Path(plan.details["record"]), set(plan.details["lines"])
-    left = [line for line in record.read_text(encoding="utf-8").splitlines() if line not in lost]
-    _write_lines(record, left)
+    lost = set(plan.details["lines"])
+    with _record(Path(plan.details["record"])) as lines:
+        lines[:] = [line for line in lines if line not in lost]
 
 
 def _undo_unacknowledged(_: Ground, plan: Plan) -> None:
-    record = Path(plan.details["record"])
-    there = record.read_text(encoding="utf-8").splitlines() if record.is_file() else []
-    paths = {json.loads(line).get("path") for line in there if line.startswith("{") and line.endswith("}")}
-    # What was transferred again meanwhile has a newer record.
-    missing = [line for line in plan.details["lines"] if json.loads(line).get("path") not in paths]
-    if missing:
-        _write_lines(record, [*there, *missing])
+    with _record(Path(plan.details["record"])) as lines:
+        there = {known[0] for line in lines if (known := KnownCopy.read(line)) is not None}
+        # What was transferred again meanwhile has a newer record.
+        lines += [line for line in plan.details["lines"] if json.loads(line).get("path") not in there]
 
 
-def _write_lines(path: Path, lines: list[str]) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    part.replace(path)
+@contextlib.contextmanager
+def _record(path: Path) -> Iterator[list[str]]:
+    """Change the record of a transfer in its place, while no transfer writes to it."""
+    with path.open("r+", encoding="utf-8") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        lines = stream.read().splitlines()
+        before = list(lines)
+        yield lines
+        if lines != before:
+            stream.seek(0)
+            stream.write("".join(f"{line}\n" for line in lines))
+            stream.truncate()
 
 
 def _prepare_replay(ground: Ground, parameters: _Visit, _: Path) -> Plan:
