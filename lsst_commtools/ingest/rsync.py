@@ -187,8 +187,8 @@ def _options(
 ) -> tuple[str, ...]:
     # Two people who send the same files must not go on from each other's halves.
     who = hashlib.sha256(f"{os.uname().nodename}\0{os.getuid()}\0{source}".encode(errors="surrogateescape"))
-    options = [
-        "--times", "--copy-links", "--no-implied-dirs", "--mkpath", "--no-whole-file", "--secluded-args",
+    options = [  # -s: no shell of the other side reads the path
+        "--times", "--copy-links", "--no-implied-dirs", "--mkpath", "--no-whole-file", "-s",
         f"--partial-dir=.rsync-partial-{who.hexdigest()[:8]}", f"--timeout={max(1, round(timeout_s))}",
     ]  # fmt: skip
     if limit is not None:

@@ -156,6 +156,8 @@ _MEANINGS: tuple[tuple[str, TroubleKind, str, str], ...] = (
     (r"Connection refused|No route to host|Network is unreachable|[Cc]onnection timed out|waiting for daemon",
      TroubleKind.NO_ANSWER,
      "The destination does not answer.", "Check host and port, and whether it is up."),
+    (r"is your shell clean", TroubleKind.OTHER, "The login there prints something of its own.",
+     "Take the output out of its .bashrc or .profile."),
     (r"rsync: (command )?not found|rsync: No such file", TroubleKind.NO_RSYNC,
      "There is no rsync on the destination's host.", "Have it installed there."),
     (r"failed: Permission denied \(13\)|Operation not permitted", TroubleKind.PERMISSION,

@@ -1,14 +1,24 @@
 """The buffer: ingested on arrival, tried again, bad files set aside with their reason, old ones removed."""
 
 import datetime as dt
+import hashlib
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
 from lsst_commtools.errors import InputError, ServiceError
-from lsst_commtools.ingest import ArrivalBuffer, Ingester, Outcome, RsyncTransfer, open_repository
+from lsst_commtools.ingest import (
+    ArrivalBuffer,
+    Ingester,
+    Outcome,
+    RsyncTransfer,
+    SshSettings,
+    TransferOutcome,
+    open_repository,
+)
 
 DETECTORS = (0, 1, 4, 8)
 
@@ -45,6 +55,10 @@ def buffer_at(repository, tmp_path):
     yield call
     for earlier in made:
         earlier.close()
+
+
+def sha256(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def stored(repository):
@@ -163,6 +177,31 @@ def test_a_buffer_that_is_sent_to_by_rsync(buffer_at, repository, small_night):
     assert len(stored(repository)) == 16
     assert len(visits) == len(buffer.visits()) == 4
     assert buffer.bad_files() == []
+
+
+def test_from_the_summit_to_the_base_to_the_facility_and_into_a_buffer(
+    buffer_at, repository, small_night, ssh_host, rsync_daemon, tmp_path
+):
+    """The modes of the second rehearsal in a row: what is ingested at the end is what was written at the start."""
+    base = tmp_path / "base"
+    buffer = buffer_at()
+    base.mkdir()
+    facility = rsync_daemon.data / "20261120"
+    facility.mkdir()
+    legs = [
+        RsyncTransfer(small_night.raw, f"{ssh_host.address}:{base}", ssh=SshSettings(ssh_host.options())),
+        RsyncTransfer(base, rsync_daemon.url(folder="20261120")),
+        RsyncTransfer(facility, buffer.folder),
+    ]
+    assert [leg.send().complete for leg in legs] == [True] * 3
+    buffer.poll()
+    summit = {p.relative_to(small_night.raw): sha256(p) for p in small_night.raw.rglob("*.fits")}
+    arrived = {Path(f.path).relative_to(buffer.folder): f.sha256 for f in buffer.files()}
+    assert arrived == summit
+    assert len(stored(repository)) == 16
+    # A second night's call moves nothing, and ingests nothing twice.
+    assert all(leg.send().counts[TransferOutcome.SENT] == 0 for leg in legs)
+    assert buffer.poll().arrival.files == ()
 
 
 def test_what_cannot_be_set_aside_stays_and_is_told(buffer_at):

@@ -359,6 +359,33 @@ def test_a_killed_transfer_loses_nothing(source, destination, tmp_path):
     assert same(source, folder)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("destination", ["local", "daemon"], indirect=True)
+def test_twenty_kills_of_anything_lose_nothing(source, destination, tmp_path, seed):
+    """The transfer or one of its rsyncs is killed at any time; nothing half-sent ever shows."""
+    address, folder, _ = destination
+    chance = random.Random(seed)
+    (source / "big.fits").write_bytes(chance.randbytes(5_000_000))
+    journal = tmp_path / "journal.jsonl"
+    for _ in range(20):
+        process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, source, str(address), journal], stdout=subprocess.DEVNULL
+        )
+        time.sleep(chance.uniform(0.2, 1.5))
+        if chance.random() < 0.5:
+            kill_rsync(process.pid, chance.choice([signal.SIGKILL, signal.SIGTERM]))
+            time.sleep(chance.uniform(0.0, 0.5))
+        process.kill()
+        process.wait()
+        for copy in folder.rglob("*.fits"):
+            if ".rsync-partial" not in str(copy):
+                assert sha256(copy) == sha256(source / copy.relative_to(folder))
+        (folder / "20261120" / f"f{chance.randrange(6)}.fits").unlink(missing_ok=True)
+    assert send(source, address, journal=journal).complete
+    assert same(source, folder)
+
+
 def test_it_stops_when_asked_and_when_interrupted(source, tmp_path):
     slow = Rate.parse("500 kB/s")
     seen = []
