@@ -236,6 +236,20 @@ def test_a_run_of_a_killed_conductor_is_found_again(small, queue, tmp_path):
 
 
 @pytest.mark.slow
+def test_more_visits_wait_for_those_that_run(small, queue, tmp_path):
+    """The first call is given up while its run goes on; the second one has a visit more, and repeats nothing."""
+    (queue / "wait").touch()
+    hurried = QUEUE.model_copy(update={"timeout_s": 8.0})
+    with pytest.raises(ServiceTimeoutError):
+        run_by_bps(small.repository, FIRST, "u/test/more", hurried, tmp_path / "bps")
+    (queue / "wait").unlink()
+    report = run_by_bps(small.repository, WHERE, "u/test/more", QUEUE, tmp_path / "bps")
+    assert report.expected == 14
+    assert report.by_task()["isr"] == {"failed": 1, "existing": 1, "succeeded": 2}
+    assert Batch.read(tmp_path / "bps" / "b001").ended
+
+
+@pytest.mark.slow
 def test_a_run_that_takes_too_long_goes_on(small, queue, tmp_path):
     (queue / "wait").touch()
     hurried = QUEUE.model_copy(update={"timeout_s": 8.0, "groups": 1})
@@ -359,7 +373,16 @@ def test_parsl_is_found_again_or_done_again(small, tmp_path):
 
 
 def test_records_are_read_as_they_were_written(tmp_path):
-    batch = Batch(tmp_path, "key", (("a", "isr", {"exposure": 1}),), frozenset({"a"}), {"g001": ()})
+    batch = Batch(
+        tmp_path,
+        "key",
+        "/repo",
+        ("x",),
+        "u/run",
+        (("a", "isr", {"exposure": 1}),),
+        frozenset({"a"}),
+        {"g001": ()},
+    )
     batch.write()
     assert Batch.read(tmp_path) == batch
     record = GroupRecord("g001", GroupState.SUBMITTED, 1, 0, "7.0", 12)

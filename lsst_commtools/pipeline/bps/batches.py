@@ -69,6 +69,8 @@ class Batch:
         Where all of it lies.
     key
         Hash of what is run: repository, query, pipeline, collections.
+    repository, inputs, output_run
+        As the pipeline is run.
     order
         All quanta, as they are reported: id, task, data id.
     done
@@ -79,6 +81,9 @@ class Batch:
 
     folder: Path
     key: str
+    repository: str
+    inputs: tuple[str, ...]
+    output_run: str
     order: tuple[tuple[str, str, dict[str, int | str]], ...] = field(repr=False)
     done: frozenset[str] = field(repr=False)
     groups: dict[str, tuple[Cluster, ...]] = field(repr=False)
@@ -129,6 +134,9 @@ class Batch:
             self.folder / "batch.json",
             {
                 "key": self.key,
+                "repository": self.repository,
+                "inputs": list(self.inputs),
+                "output_run": self.output_run,
                 "order": [list(entry) for entry in self.order],
                 "done": sorted(self.done),
                 "groups": {
@@ -157,6 +165,9 @@ class Batch:
         return cls(
             folder=folder,
             key=str(values["key"]),
+            repository=str(values["repository"]),
+            inputs=tuple(values["inputs"]),
+            output_run=str(values["output_run"]),
             order=tuple((str(q), str(task), dict(data_id)) for q, task, data_id in values["order"]),
             done=frozenset(values["done"]),
             groups={

@@ -170,9 +170,6 @@ def write_config(
     name: str,
     attempt: int,
     section: PipelineSection,
-    repository: str,
-    inputs: tuple[str, ...],
-    output_run: str,
 ) -> Path:
     """Write what ``bps submit`` is given.
 
@@ -184,8 +181,6 @@ def write_config(
         Number of the attempt, from 1; each has a folder of its own for what BPS writes.
     section
         Batch system.
-    repository, inputs, output_run
-        As the pipeline is run.
 
     Returns
     -------
@@ -197,9 +192,9 @@ def write_config(
     write_clusters(folder / "clusters.json", batch.groups[name])
     submission = Submission(
         name=name,
-        repository=str(Path(repository).absolute()),
-        inputs=inputs,
-        output_run=output_run,
+        repository=batch.repository,
+        inputs=batch.inputs,
+        output_run=batch.output_run,
         graph=batch.graph,
         clusters=folder / "clusters.json",
         outcomes=batch.outcomes,

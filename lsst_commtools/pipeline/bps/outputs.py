@@ -90,6 +90,9 @@ def make_batch(
         batch = Batch(
             folder=folder,
             key=key,
+            repository=repository,
+            inputs=inputs,
+            output_run=output_run,
             order=order,
             done=frozenset(map(str, done - set(stale))),
             groups={f"g{number:03d}": tuple(part) for number, part in enumerate(parts, 1)},
@@ -149,15 +152,13 @@ def _clear(butler: Butler, graph: Any, stale: Collection[Any], output_run: str) 
     )
 
 
-def bring_in(batch: Batch, repository: str, quanta: Collection[str]) -> int:
+def bring_in(batch: Batch, quanta: Collection[str]) -> int:
     """Register in the repository what jobs have written; what is there already is passed over.
 
     Parameters
     ----------
     batch
         The batch.
-    repository
-        Butler repository.
     quanta
         Ids of quanta that have ended, well or badly.
 
@@ -176,9 +177,9 @@ def bring_in(batch: Batch, repository: str, quanta: Collection[str]) -> int:
     refs = _refs(graph, ids)
     types = {node.name: node.dataset_type for node in graph.pipeline_graph.dataset_types.values()}
     with (
-        Butler.from_config(repository, writeable=True) as butler,
+        Butler.from_config(batch.repository, writeable=True) as butler,
         QuantumBackedButler.from_predicted(
-            config=repository,
+            config=batch.repository,
             predicted_inputs=[ref.id for ref in refs],
             predicted_outputs=[],
             dimensions=butler.dimensions,

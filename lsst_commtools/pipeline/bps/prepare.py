@@ -109,7 +109,7 @@ def prepare_bps(
         missing = error.message
     files = {}
     for name in batch.groups:
-        config = write_config(batch, name, 1, section, str(repository), tuple(inputs), output_run)
+        config = write_config(batch, name, 1, section)
         submit_path = batch.group_folder(name) / "submit-1"
         if missing:
             _call_bps(_without_service(config), "transform")

@@ -77,18 +77,9 @@ def run_by_bps(
     start = time.monotonic()
     check_service(section.service)
     with locked(folder):
-        batch = find_or_make_batch(
-            folder,
-            section,
-            str(repository),
-            data_query,
-            output_run,
-            str(pipeline or NIGHT_PIPELINE),
-            tuple(inputs),
-        )
-        conductor = _Conductor(
-            batch, section, str(repository), tuple(inputs), output_run, _Watch(batch, progress)
-        )
+        what = (str(repository), data_query, output_run, str(pipeline or NIGHT_PIPELINE), tuple(inputs))
+        batch = find_or_make_batch(folder, section, *what)
+        conductor = _Conductor(batch, section, _Watch(batch, progress))
         records = conductor.run(before_submit)
         if all(record.state is GroupState.ENDED for record in records):
             batch.end()
@@ -148,17 +139,22 @@ def find_or_make_batch(
         content = Path(pipeline).read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"The pipeline {pipeline} cannot be read: {error.strerror}.") from error
-    key = batch_key(str(Path(repository).absolute()), data_query, output_run, content, *inputs)
+    repository = str(Path(repository).absolute())
+    key = batch_key(repository, data_query, output_run, content, *inputs)
     known = sorted(path for path in folder.glob("b[0-9]*") if path.is_dir())
     for path in reversed(known):
         batch = Batch.read(path)
-        if batch is not None and batch.key == key and not batch.ended:
+        if batch is None or batch.ended or batch.output_run != output_run:
+            continue
+        if batch.key == key:
             return batch
+        # Another part of the same run: what it writes must be there before it is known what is left to do.
+        _Conductor(batch, section, _Watch(batch, None)).conclude()
     number = 1 + max((int(path.name[1:]) for path in known if path.name[1:].isdigit()), default=0)
     return make_batch(
         folder.absolute() / f"b{number:03d}",
         key,
-        repository=str(Path(repository).absolute()),
+        repository=repository,
         data_query=data_query,
         output_run=output_run,
         pipeline=pipeline,
@@ -189,9 +185,6 @@ class _Conductor:
 
     batch: Batch
     section: PipelineSection
-    repository: str
-    inputs: tuple[str, ...]
-    output_run: str
     watch: _Watch
 
     def run(self, before_submit: Callable[[str], None] | None) -> list[GroupRecord]:
@@ -204,6 +197,17 @@ class _Conductor:
                 self._await_run(name)
             pending = [name for name in pending if self.batch.record(name).state is GroupState.NEW]
         return [self.batch.record(name) for name in self.batch.groups]
+
+    def conclude(self) -> None:
+        """Wait for what runs and bring it in; submit no more of it."""
+        for name in self.batch.groups:
+            record = self.batch.record(name)
+            if record.state is GroupState.SUBMITTED and not record.run_id:
+                self._after_submit(name, record, None)
+            self._await_run(name)
+            self._let_jobs_end(name)
+            bring_in(self.batch, read_outcomes(self.batch.outcomes, self.batch.quanta(name)))
+        self.batch.end()
 
     def _advance(self, name: str, before_submit: Callable[[str], None] | None) -> None:
         """Bring a submission so far that the batch system has it, or has done it where it has no ids for runs."""
@@ -258,9 +262,7 @@ class _Conductor:
         if mark is None:  # it was started by a process that was killed before it could tell
             return self._after_submit(name, self.batch.note(record), None)
         with mark:
-            config = write_config(
-                self.batch, name, record.attempts, self.section, self.repository, self.inputs, self.output_run
-            )
+            config = write_config(self.batch, name, record.attempts, self.section)
             self.batch.note(record)
             with self._log(name, record).open("wb") as log:
                 process = subprocess.Popen(
@@ -312,7 +314,7 @@ class _Conductor:
         _note_lost(self.batch, record, only_ready=False)
         self.watch.look(record.name)
         ended = read_outcomes(self.batch.outcomes, self.batch.quanta(record.name))
-        bring_in(self.batch, self.repository, ended)
+        bring_in(self.batch, ended)
         return self.batch.note(replace(record, state=GroupState.ENDED))
 
     def _check_time(self, name: str, deadline: float) -> None:
