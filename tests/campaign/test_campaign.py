@@ -8,7 +8,6 @@ import signal
 import subprocess
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
@@ -186,12 +185,53 @@ def test_parameters_are_known_before_anything_is_run(campaign_site, write_nb, wr
     assert deeds() == []
 
 
-def killing_campaign(write_nb, write_campaign, deeds, count):
-    code = """
+@pytest.fixture
+def dask_module():
+    pytest.importorskip("distributed")
+    from lsst_commtools.procedure.campaign import dask
+
+    return dask
+
+
+def test_workers_that_were_lost_for_good_come_back(
+    dask_module, write_nb, write_campaign, deeds, campaign_site
+):
+    write_nb("a.ipynb", deeds.code, "deed('a')")
+    executor = dask_module.DaskExecutor(workers=1)
+    try:
+        for nanny in executor._cluster.workers.values():
+            executor._cluster.sync(nanny.close)
+        while executor._client.nthreads():
+            time.sleep(0.1)
+        report = run_campaign(write_campaign({"id": "a", "notebook": "a.ipynb"}), executor)
+    finally:
+        executor.close()
+    assert statuses(report) == {"a": "done"}
+
+
+def test_a_scheduler_without_workers_is_named(
+    dask_module, write_nb, write_campaign, deeds, campaign_site, monkeypatch
+):
+    from distributed import LocalCluster
+
+    monkeypatch.setattr(dask_module, "_WITHOUT_WORKERS_S", 0.5)
+    write_nb("a.ipynb", deeds.code, "deed('a')")
+    with LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address=None) as cluster:
+        cluster.scheduler.allowed_failures = 0
+        executor = dask_module.DaskExecutor(cluster.scheduler_address)
+        report = run_campaign(write_campaign({"id": "a", "notebook": "a.ipynb"}), executor)
+        executor.close()
+    assert statuses(report) == {"a": "aborted"}
+    assert "no worker for 0.5 s" in report.tasks[0].reason
+    assert deeds() == []
+
+
+def killing_campaign(write_nb, write_campaign, deeds, count, turn=0):
+    code = f"""
         import os, time
-        deed(f'{kind} {number} begins {os.getpid()}')
+        deed(f'{{kind}}-{turn} {{number}} begins {{os.getpid()}}')
         time.sleep(0.3)
-        deed(f'{kind} {number} ends {os.getpid()}')
+        deed(f'{{kind}}-{turn} {{number}} ends {{os.getpid()}}')
     """
     cells = (("kind: str = ''  # kind\nnumber: int = 0  # number", "parameters"), deeds.code, code)
     write_nb("work.ipynb", *cells)
@@ -217,7 +257,7 @@ def killing_campaign(write_nb, write_campaign, deeds, count):
 def kill_and_judge(executor, write_nb, write_campaign, deeds, campaign_site, *, count, kills, seed):
     """Run a campaign while kernels and workers are killed at random; then hold the report to what really happened."""
     chance = random.Random(seed)
-    campaign = killing_campaign(write_nb, write_campaign, deeds, count)
+    campaign = killing_campaign(write_nb, write_campaign, deeds, count, seed)
     over = threading.Event()
     killed = []
 
@@ -245,17 +285,17 @@ def kill_and_judge(executor, write_nb, write_campaign, deeds, campaign_site, *, 
     finally:
         over.set()
         killer.join()
-    judge(report, deeds())
+    judge(report, deeds(), seed)
     return report, len(killed)
 
 
-def judge(report, lines):
+def judge(report, lines, turn=0):
     assert len({task.task for task in report.tasks}) == len(report.tasks)
     for task in report.tasks:
         kind = "command" if task.task.startswith("commands") else "check"
         number = task.task.split("=")[1].rstrip("]")
-        begins = [line for line in lines if line.startswith(f"{kind} {number} begins")]
-        ends = [line for line in lines if line.startswith(f"{kind} {number} ends")]
+        begins = [line for line in lines if line.startswith(f"{kind}-{turn} {number} begins")]
+        ends = [line for line in lines if line.startswith(f"{kind}-{turn} {number} ends")]
         assert task.status in ("done", "aborted", "unknown", "failed"), task
         if kind == "command":
             assert len(begins) <= 1, (task, begins)
@@ -268,12 +308,14 @@ def judge(report, lines):
 def test_after_random_kills_nothing_ran_twice_and_nothing_is_called_done_that_was_not(
     executor, write_nb, write_campaign, deeds, campaign_site
 ):
+    seed = 20261121
     report, killed = kill_and_judge(
-        executor, write_nb, write_campaign, deeds, campaign_site, count=12, kills=5, seed=20261121
+        executor, write_nb, write_campaign, deeds, campaign_site, count=12, kills=5, seed=seed
     )
     assert killed >= 1
-    again = run_campaign(killing_campaign(write_nb, write_campaign, deeds, 12), executor, site=campaign_site)
-    judge(again, deeds())
+    campaign = killing_campaign(write_nb, write_campaign, deeds, 12, seed)
+    again = run_campaign(campaign, executor, site=campaign_site)
+    judge(again, deeds(), seed)
     for first, second in zip(report.tasks, again.tasks, strict=True):
         assert second.status == "done" or first.status != "done"
         assert second.status == "done" or first.task.startswith("commands")
@@ -284,8 +326,6 @@ def test_after_random_kills_nothing_ran_twice_and_nothing_is_called_done_that_wa
 def test_two_hundred_random_kills(executor, write_nb, write_campaign, deeds, campaign_site):
     done, seed = 0, 1
     while done < 200:
-        for name in ("deeds", "ledger"):
-            Path(name).unlink(missing_ok=True)
         _, killed = kill_and_judge(
             executor, write_nb, write_campaign, deeds, campaign_site, count=50, kills=200 - done, seed=seed
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 import uuid
 from concurrent.futures import Future
 from typing import Any
@@ -15,6 +16,7 @@ __all__ = ["DaskExecutor"]
 
 _CONNECT_S = 20.0
 _CANCEL_S = 10.0
+_WITHOUT_WORKERS_S = 60.0
 
 
 class DaskExecutor:
@@ -50,11 +52,14 @@ class DaskExecutor:
         self._futures: dict[Any, Future[WorkResult]] = {}
         self._allowed: set[str] = set()
         self._cluster: Any = None
+        self._wanted = 0
+        self._workers_seen_s = time.monotonic()
         with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
             if scheduler is None:
                 self._cluster = LocalCluster(
                     n_workers=workers, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
                 )
+                self._wanted = len(self._cluster.worker_spec)
                 scheduler = self._cluster.scheduler_address
             try:
                 self._client: Any = Client(scheduler, timeout=_CONNECT_S, set_as_default=False)
@@ -72,6 +77,10 @@ class DaskExecutor:
     def slots(self) -> int:
         """One for each thread of the workers that are there now, and one at least."""
         threads: dict[str, int] = self._client.nthreads()
+        if threads:
+            self._workers_seen_s = time.monotonic()
+        else:
+            self._bear_no_workers()
         return max(1, sum(threads.values()))
 
     def submit(self, order: WorkOrder) -> Future[WorkResult]:
@@ -100,6 +109,21 @@ class DaskExecutor:
         self._client.close(timeout=_CANCEL_S)
         if self._cluster is not None:
             self._cluster.close(timeout=_CANCEL_S)
+
+    def _bear_no_workers(self) -> None:
+        """Have lost workers of this machine come back; where none comes for long, tell those who wait."""
+        if self._cluster is not None:
+            self._cluster.scale(self._wanted)
+        if time.monotonic() - self._workers_seen_s < _WITHOUT_WORKERS_S:
+            return
+        self._workers_seen_s = time.monotonic()
+        with self._lock:
+            waiting, self._futures = self._futures, {}
+        self._client.cancel(list(waiting))
+        for future in waiting.values():
+            future.set_exception(
+                UnreachableError(f"The Dask scheduler has had no worker for {_WITHOUT_WORKERS_S:g} s.")
+            )
 
     def _done(self, remote: Any) -> None:
         with self._lock:

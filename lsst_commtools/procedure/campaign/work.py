@@ -64,6 +64,9 @@ class WorkOrder:
         As the campaign says.
     cell_timeout_s, run_timeout_s
         Limits, in seconds; None for those of the site.
+    resumes
+        Whether a run of it that did not end well is gone on with, so that what was signed in it counts; otherwise each
+        execution is a new run.
     """
 
     campaign: str
@@ -78,6 +81,7 @@ class WorkOrder:
     batch: bool = False
     cell_timeout_s: float | None = None
     run_timeout_s: float | None = None
+    resumes: bool = False
 
     @property
     def lease_key(self) -> str:
@@ -347,7 +351,7 @@ def _execute(ledger: Ledger, site: Site, order: WorkOrder) -> WorkResult:
 
     switch = StopSwitch()
     with _running.entered(order, switch.stop):
-        record = run_notebook(
+        record = _resumed(ledger, site, order, switch) or run_notebook(
             order.notebook,
             order.parameters,
             output=order.output,
@@ -364,6 +368,26 @@ def _execute(ledger: Ledger, site: Site, order: WorkOrder) -> WorkResult:
     with contextlib.suppress(LedgerAwayError):  # how it ended is known all the same
         results = results_of(ledger, record.run)
     return WorkResult(order.task, status, record.run, record.reason, results, executed=True)
+
+
+def _resumed(ledger: Ledger, site: Site, order: WorkOrder, switch: StopSwitch) -> RunRecord | None:
+    """Go on with the last run of a task, where that is asked for and can be; None where a new one is needed."""
+    from lsst_commtools.procedure.runner import resume_run
+
+    found = runs_of(ledger, site, order) if order.resumes else []
+    if not found or found[-1].status not in (RunStatus.ABORTED, RunStatus.FAILED, RunStatus.UNKNOWN):
+        return None
+    try:
+        return resume_run(
+            found[-1].run,
+            order.parameters,
+            site=site,
+            output=order.output,
+            kernel_name=order.kernel,
+            switch=switch,
+        )
+    except RefusedError:
+        return None  # the notebook has changed, or whether its runner is dead cannot be seen
 
 
 def _execute_batch(ledger: Ledger, order: WorkOrder) -> WorkResult:
