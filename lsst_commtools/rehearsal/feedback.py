@@ -38,6 +38,7 @@ __all__ = [
     "examine_products",
     "judge_observations",
     "judge_processing",
+    "product_figures",
 ]
 
 _LAST_TASK = {True: "astrometry", False: "isr"}
@@ -75,6 +76,27 @@ class Processing:
     latency: LatencyReport
     speed: float
     problems: tuple[Problem, ...]
+
+    def latency_table(self) -> pd.DataFrame:
+        """Give the latencies: seconds of the rehearsal, and real ones."""
+        import pandas as pd
+
+        rows = {
+            latency.station: {
+                "images": latency.n,
+                **{
+                    f"{name} [{unit}]": None if value is None else value / scale
+                    for unit, scale in (("s of rehearsal", 1.0), ("s", self.speed))
+                    for name, value in (
+                        ("median", latency.median_s),
+                        ("p95", latency.p95_s),
+                        ("max", latency.max_s),
+                    )
+                },
+            }
+            for latency in self.latency.stations
+        }
+        return pd.DataFrame(rows).T
 
     def to_dict(self) -> dict[str, Any]:
         """Give it as plain values: what is signed. Times are left out, so that a second look signs the same."""
@@ -313,6 +335,47 @@ def judge_observations(night: RehearsalNight) -> Observations:
         expectations=night.expectations.name,
     )
     return Observations(status, counts, tuple(visits), tuple(problems), summaries, report)
+
+
+def product_figures(night: RehearsalNight) -> list[Any]:
+    """Draw each visit of a night: see `RehearsalNight.product_figures`.
+
+    Parameters
+    ----------
+    night
+        The night.
+
+    Returns
+    -------
+    list
+        Bokeh models, one panel for each visit; empty where there is nothing to draw.
+    """
+    from bokeh.layouts import column
+    from bokeh.models import TabPanel, Tabs
+
+    from lsst_commtools.night.figures import visit_figures
+
+    summaries = _summaries(night) if night.expectations.sky else None
+    if summaries is None or summaries.empty:
+        return []
+    settings = night.settings
+    archive = Night(
+        night.rehearsal.site,
+        settings.repository,
+        settings.day_obs,
+        settings.instrument,
+        settings.output_collection,
+    )
+    panels = [
+        TabPanel(
+            child=column(
+                visit_figures(archive.stars(visit), summaries[summaries["visit"] == visit], settings.camera)
+            ),
+            title=str(visit),
+        )
+        for visit in sorted({int(visit) for visit in summaries["visit"]})
+    ]
+    return [Tabs(tabs=panels)]
 
 
 def _write_report(

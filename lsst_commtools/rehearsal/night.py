@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from lsst_commtools.rehearsal.calibrations import GeneratedCalibrations
     from lsst_commtools.rehearsal.choices import Choice
     from lsst_commtools.rehearsal.feedback import Observations, Processing, Products
+    from lsst_commtools.rehearsal.meetings import CampaignView
+    from lsst_commtools.rehearsal.poll import Poll
     from lsst_commtools.rehearsal.processing import Processed
     from lsst_commtools.rehearsal.rehearsal import Rehearsal
     from lsst_commtools.rehearsal.transmit import Transmission
@@ -173,9 +175,20 @@ class RehearsalNight:
             status="done",
             reason="",
         )
+        procedure.finish()
         return entry.at_rehearsal_utc
 
-    def hold(self, step: str, procedure: Procedure, observation: Mapping[str, Any]) -> None:
+    def banner(self) -> str:
+        """Say which rehearsal and night this is, what time it is there, and whether people sign."""
+        whole = self.rehearsal
+        unattended = " Unattended: signed by stand-ins." if whole.unattended else ""
+        return (
+            f"Rehearsal {whole.settings.work.name}, night {self.number} of {len(whole.settings.nights)} "
+            f"({self.day_obs}, {self.expectations.name}), {whole.clock.now_utc():%Y-%m-%dT%H:%M:%S} UTC of the "
+            f"rehearsal.{unattended}"
+        )
+
+    def hold(self, step: str, procedure: Procedure, observation: Mapping[str, Any]) -> list[dict[str, str]]:
         """Wait until the owners of a step have signed what was observed.
 
         Parameters
@@ -186,15 +199,21 @@ class RehearsalNight:
             Run of its notebook.
         observation
             What they are shown and sign.
+
+        Returns
+        -------
+        list of dict
+            Keys ``role``, ``name``, ``at_utc`` of each signature; empty in a dry run.
         """
         found = find_step(step)
-        procedure.hold(
+        held = procedure.hold(
             f"{found.owner}: {found.title}",
             roles=[str(role) for role in found.owners],
             people=len(found.owners),
             timeout_s=self.rehearsal.site.rehearsal.hold_timeout_s,
             observation={"night": self.number, **observation},
         )
+        return list(held.observed.get("signed", []))
 
     def unfinished(self, step: str) -> list[str]:
         """List what a step follows and that has not ended, well or not.
@@ -364,3 +383,60 @@ class RehearsalNight:
         from lsst_commtools.rehearsal.feedback import judge_observations
 
         return judge_observations(self)
+
+    def product_figures(self) -> list[Any]:
+        """Draw each visit of the night: residuals, PSF, detectors."""
+        from lsst_commtools.rehearsal.feedback import product_figures
+
+        return product_figures(self)
+
+    def describe_choice(self, choice: Choice) -> dict[str, Any]:
+        """Give what is signed of a choice."""
+        return {
+            "pipeline": choice.pipeline_name,
+            "configuration": choice.configuration,
+            "calibrations": {c.dataset_type: f"{c.collection}: {c.status}" for c in choice.calibrations},
+            "missing": dict(choice.missing),
+            "image": choice.image.tag or choice.image.unknown,
+            "problems": [problem.to_dict() for problem in choice.problems],
+        }
+
+    def standup_page(self) -> Path:
+        """Write the page of the standup before this night."""
+        from lsst_commtools.rehearsal.standup import write_standup
+
+        return write_standup(self.rehearsal, self.number)
+
+    def ask_go(self) -> Poll:
+        """Ask all teams for a go, and wait until all have answered or one said no-go."""
+        from lsst_commtools.rehearsal.meetings import ask_go
+
+        return ask_go(self)
+
+    def monitor_campaign(self) -> CampaignView:
+        """Look at the observatory and at the whole campaign, and write its page."""
+        from lsst_commtools.rehearsal.meetings import monitor_campaign
+
+        return monitor_campaign(self)
+
+    def write_report(self) -> Path:
+        """Write the report of the night."""
+        from lsst_commtools.rehearsal.report import write_night_report
+
+        return write_night_report(self.rehearsal, self.number)
+
+    def sign_report(self, signed: Iterable[Mapping[str, str]]) -> None:
+        """Put signatures under the report of the night, each person's once."""
+        from lsst_commtools.rehearsal.meetings import sign_night_report
+
+        sign_night_report(self, signed)
+
+    def write_final_pages(self) -> list[Path]:
+        """Write the page of the final standup and the report of the rehearsal."""
+        from lsst_commtools.rehearsal.report import write_rehearsal_report
+        from lsst_commtools.rehearsal.standup import write_standup
+
+        return [
+            write_standup(self.rehearsal, self.number, final=True),
+            write_rehearsal_report(self.rehearsal),
+        ]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 from lsst_commtools.errors import NotFoundError
 from lsst_commtools.rehearsal.journal import Entry, Journal, Kind
 from lsst_commtools.rehearsal.outline import OUTLINE, Role, planned_utc
-from lsst_commtools.rehearsal.settings import RehearsalSettings
+from lsst_commtools.rehearsal.settings import RehearsalSettings, default_rehearsal
 
 if TYPE_CHECKING:
     from lsst_commtools.rehearsal.clock import Clock, Times
@@ -113,6 +113,29 @@ class Rehearsal:
             If the folder holds none.
         """
         return cls(site, RehearsalSettings.read(Path(work)))
+
+    @classmethod
+    def find(cls, site: Site, work: Path | str = "") -> Self:
+        """Open a rehearsal, by default the one that was worked at last.
+
+        Parameters
+        ----------
+        site
+            Where it is held.
+        work
+            Its folder; empty for the newest below the site's folder of rehearsals.
+
+        Returns
+        -------
+        Rehearsal
+            The rehearsal.
+
+        Raises
+        ------
+        NotFoundError
+            If there is none.
+        """
+        return cls.open(site, work or default_rehearsal(site))
 
     @property
     def clock(self) -> Clock:

@@ -5,11 +5,21 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from lsst_commtools.rehearsal.journal import Entry, Kind
 from lsst_commtools.rehearsal.outline import FINAL_STANDUP, OUTLINE, Step
 
-__all__ = ["StepKey", "StepState", "StepStatus", "all_steps", "needs_of", "outline_states", "stale"]
+__all__ = [
+    "StepKey",
+    "StepState",
+    "StepStatus",
+    "all_steps",
+    "needs_of",
+    "outline_states",
+    "stale",
+    "state_rows",
+]
 
 StepKey = tuple[int, str]
 """Number of the night, and identifier of the step."""
@@ -169,3 +179,34 @@ def stale(states: dict[StepKey, StepState], key: StepKey) -> bool:
     # The next night does not begin anew because an old report was written again.
     needs = [need for need in needs_of(state.night, state.step) if need[0] == state.night]
     return any(states[need].ended > state.started for need in needs)
+
+
+def state_rows(states: dict[StepKey, StepState]) -> list[dict[str, Any]]:
+    """Give how the steps stand as plain values.
+
+    Parameters
+    ----------
+    states
+        How each stands.
+
+    Returns
+    -------
+    list of dict
+        One for each step.
+    """
+    return [
+        {
+            "night": state.night,
+            "step": state.step.id,
+            "owner": state.step.owner,
+            "status": str(state.status),
+            "run": state.run,
+            "starts": state.starts,
+            "started_utc": state.started_utc,
+            "ended_utc": state.ended_utc,
+            "started_rehearsal_utc": state.started_rehearsal_utc,
+            "ended_rehearsal_utc": state.ended_rehearsal_utc,
+            "reason": state.reason,
+        }
+        for state in states.values()
+    ]

@@ -26,6 +26,9 @@ from lsst_commtools.rehearsal.line import Disturbance, Line
 from lsst_commtools.rehearsal.outline import Role
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from lsst_commtools.procedure import Procedure
     from lsst_commtools.rehearsal.night import RehearsalNight
 
 __all__ = ["Transmission", "transmit"]
@@ -94,6 +97,37 @@ class Transmission:
     def rate(self) -> Rate | None:
         """Rate of the whole; None if nothing was sent now."""
         return Rate.of(self.size_bytes, self.sending_s)
+
+    def summary(self) -> dict[str, Any]:
+        """Give what is signed: what arrived, without times, so that a resumed run signs the same."""
+        return {
+            "what": self.what,
+            "exposures": self.exposures,
+            "files": len(self.files),
+            "arrived": self.arrived,
+            "failed": sorted(file.path for file in self.failed),
+        }
+
+    def table(self) -> pd.DataFrame:
+        """Give one row for each file, units in the names of the columns."""
+        import pandas as pd
+
+        rows = [file.to_dict() for file in self.files.values()]
+        columns = ["path", "outcome", "size_bytes", "rate_bytes_per_s", "ended_utc", "sha256", "reason"]
+        return pd.DataFrame(rows, columns=columns)
+
+    def measure(self, procedure: Procedure) -> None:
+        """Record pace and size with the run of a notebook.
+
+        Parameters
+        ----------
+        procedure
+            The run.
+        """
+        procedure.measure("sent", self.size_bytes, "byte")
+        procedure.measure("interruptions", self.interrupted_times, "")
+        if self.rate is not None:
+            procedure.measure("rate", self.rate.bytes_per_s / 1e6, "MB/s")
 
     def to_dict(self) -> dict[str, Any]:
         """Give it as the journal keeps it, units in the keys."""

@@ -49,6 +49,8 @@ class RehearsalSection(Section):
         How long the ingest of what arrived at once may take before that is told, in real seconds.
     clock_jump_s
         Jump of the time on the wall that is told, in seconds.
+    kernel
+        Kernelspec that the notebooks run with.
     hold_timeout_s
         How long the holds of the notebooks wait for people, in seconds.
     """
@@ -71,4 +73,5 @@ class RehearsalSection(Section):
     jobs_wait_s: PositiveFloat = 5.0
     registry_s: PositiveFloat = 5.0
     clock_jump_s: PositiveFloat = 5.0
+    kernel: str = "commtools-warm"
     hold_timeout_s: PositiveFloat = 86400.0
