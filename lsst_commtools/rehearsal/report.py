@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,8 @@ from lsst_commtools.rehearsal.journal import Entry, Kind
 from lsst_commtools.rehearsal.monitor import campaign_state, write_page
 from lsst_commtools.rehearsal.outline import Role
 from lsst_commtools.rehearsal.pages import render, write_whole
+from lsst_commtools.rehearsal.precursors import shipped_precursors
+from lsst_commtools.rehearsal.score import score
 from lsst_commtools.rehearsal.states_figure import states_figure
 from lsst_commtools.rehearsal.tickets import write_csv, write_jira_csv
 
@@ -304,9 +306,19 @@ def write_rehearsal_report(rehearsal: Rehearsal) -> Path:
         "limit": FAILURE_LIMIT,
         "pages": sorted(p.name for p in folder.glob("standup_*.html")),
         "unattended": state.unattended,
+        "score": _score_of(entries),
+        "precursors": shipped_precursors().to_dict(),
     }
     write_whole(folder / "index.md", render("index.md", values))
     return write_whole(folder / "index.html", render("index.html", values))
+
+
+def _score_of(entries: Sequence[Entry]) -> dict[str, Any] | None:
+    """Give the score of the prepared faults; None while they are sealed."""
+    try:
+        return score(entries).to_dict()
+    except RefusedError:
+        return None
 
 
 def _draw(rehearsal: Rehearsal, content: dict[str, Any]) -> Path:
