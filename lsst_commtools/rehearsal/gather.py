@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from lsst_commtools.errors import NotFoundError
+from lsst_commtools.ingest.rate import Rate
 from lsst_commtools.night.counts import STATIONS
 from lsst_commtools.procedure.values import plain
 from lsst_commtools.rehearsal.backlog import from_entries
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["count_tables", "gather_night", "read_quality"]
 
 _OF_ONE_EXPOSURE = "exposure-"
+_TRANSFERRED = "transferred"
 _LATENCY = "latency_rehearsal_s"
 
 
@@ -97,7 +99,8 @@ def gather_night(rehearsal: Rehearsal, night: int) -> dict[str, Any]:
             "still open": [item.to_dict() for item in change.still_open],
             "solved": [item.to_dict() for item in change.solved],
         },
-        "decisions": [_of(entry) for entry in own if entry.kind in (Kind.DECISION, Kind.CHOICE)],
+        "decisions": [_of(entry) for entry in own if entry.kind is Kind.DECISION],
+        "choices": [_choice_row(entry) for entry in own if entry.kind is Kind.CHOICE],
         "shifts": [_of(entry) for entry in own if entry.kind in (Kind.SHIFT_BEGUN, Kind.HANDED_OVER)],
         "polls": [poll.to_dict() for poll in polls(entries) if poll.night == night],
         "plan": _plan(rehearsal, night),
@@ -116,8 +119,10 @@ def count_tables(entries: Sequence[Entry]) -> dict[str, Any]:
     -------
     dict
         ``stations``: one row for each station, empty if nothing was counted; ``stages``: the last figures of each
-        stage, those of single exposures left out; ``latency``: one row for each station that images came to.
+        other stage, those of single exposures left out; ``transfers``: one row for each of its kinds, with its pace
+        and the expected one; ``latency``: one row for each station that images came to.
     """
+    transfers: dict[str, dict[str, Any]] = {}
     stations: list[dict[str, Any]] = []
     latency: list[dict[str, Any]] = []
     stages: dict[str, dict[str, Any]] = {}
@@ -129,6 +134,9 @@ def count_tables(entries: Sequence[Entry]) -> dict[str, Any]:
         counted = nested if isinstance(nested, dict) else data
         if set(STATIONS) <= set(counted):
             stations = _station_rows(counted)
+        if data.get("stage") == _TRANSFERRED:
+            transfers[str(data.get("what", ""))] = _transfer_row(data)
+            continue
         stage = " ".join(str(data.pop(name)) for name in ("stage", "what") if data.get(name))
         if isinstance(times := data.pop(_LATENCY, None), dict):
             latency = [dict(row) for row in times.get("stations", [])]
@@ -138,6 +146,7 @@ def count_tables(entries: Sequence[Entry]) -> dict[str, Any]:
     return {
         "stations": stations,
         "stages": [{"stage": name, **figures} for name, figures in stages.items()],
+        "transfers": list(transfers.values()),
         "latency": latency,
     }
 
@@ -229,6 +238,52 @@ def _signatures(record: Any) -> list[dict[str, Any]]:
         }
         for signature in record.signatures
     ]
+
+
+def _transfer_row(data: dict[str, Any]) -> dict[str, Any]:
+    expected, rate = (_number(data.get(f"{name}_bytes_per_s")) for name in ("expected", "rate"))
+    return {
+        "what": str(data.get("what", "")),
+        "exposures": data.get("exposures"),
+        "files": data.get("files"),
+        "arrived": data.get("arrived"),
+        "failed": [str(name) for name in data.get("failed") or []],
+        "size_bytes": data.get("size_bytes"),
+        "sending_s": data.get("sending_s"),
+        "rate": _rate(rate),
+        "expected": _rate(expected),
+        "below_expected": rate is not None and expected is not None and rate < expected,
+        "interrupted_times": data.get("interrupted_times"),
+    }
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and value > 0 else None
+
+
+def _rate(bytes_per_s: float | None) -> str:
+    return "unknown" if bytes_per_s is None else str(Rate(bytes_per_s))
+
+
+def _choice_row(entry: Entry) -> dict[str, Any]:
+    """Show of a choice what it is made of and what it changed; its hashes stay in the journal."""
+    image = entry.data.get("image")
+    calibrations = entry.data.get("calibrations")
+    return {
+        **{name: value for name, value in _of(entry).items() if name != "data"},
+        "pipeline": str(entry.data.get("pipeline_name", "")),
+        "image": str(image.get("tag") or image.get("unknown") or "") if isinstance(image, dict) else "",
+        "calibrations": [str(c.get("collection", c)) for c in calibrations if isinstance(c, dict)]
+        if isinstance(calibrations, list)
+        else [],
+        "reason": str(entry.data.get("reason", "")),
+        "back_to": entry.data.get("back_to") or 0,
+        "differences": [
+            {name: str(difference.get(name, "")) for name in ("what", "old", "new")}
+            for difference in entry.data.get("differences") or []
+            if isinstance(difference, dict)
+        ],
+    }
 
 
 def _station_rows(counts: dict[str, Any]) -> list[dict[str, Any]]:

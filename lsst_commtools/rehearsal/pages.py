@@ -139,5 +139,5 @@ def _flat(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(_flat, value))
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:.6g}"
     return "-" if value is None or value == "" else str(value)

@@ -104,9 +104,35 @@ def test_counts_of_stages_and_not_of_each_exposure(held):
     )
     held.journal.append(Kind.COUNTS, 2, stage="transferred", what="science", files=1)
     report.write_night_report(held, 1)
+    held.journal.append(
+        Kind.COUNTS,
+        1,
+        stage="transferred",
+        what="calibrations",
+        rate_bytes_per_s=3e6,
+        expected_bytes_per_s=4e7,
+    )
+    held.journal.append(Kind.COUNTS, 1, stage="ingested", files=59)
+    page = report.write_night_report(held, 1)
     counts = report.read_report(held, 1)["counts"]
-    assert counts["stages"] == [{"stage": "transferred science", "files": 60, "rate_bytes_per_s": 41_000_000}]
+    assert counts["stages"] == [{"stage": "ingested", "files": 59}]
     assert counts["latency"] == []
+    science, calibrations = counts["transfers"]
+    assert (science["files"], science["rate"], science["expected"]) == (60, "41 MB/s (328 Mb/s)", "unknown")
+    assert (calibrations["rate"], calibrations["below_expected"]) == ("3 MB/s (24 Mb/s)", True)
+    assert "expected 40 MB/s (320 Mb/s)" in page.with_suffix(".md").read_text()
+
+
+def test_a_choice_is_shown_by_what_it_changed(held):
+    held.journal.append(
+        Kind.CHOICE, 1, role="SciOps", who="Ana", pipeline_name="night", configuration="a" * 64,
+        image={"tag": "w_2026_22"}, calibrations=[{"collection": "calib/bias"}], reason="darks are old",
+        differences=[{"what": "dark", "old": "calib/1", "new": ""}, "nonsense"],
+    )  # fmt: skip
+    page = report.write_night_report(held, 1).read_text()
+    for told in ("w_2026_22", "calib/bias", "darks are old", "calib/1"):
+        assert told in page
+    assert "a" * 64 not in page
 
 
 def test_latencies_are_a_table_with_their_unit(held):
