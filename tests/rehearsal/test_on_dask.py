@@ -28,6 +28,8 @@ def rehearsal(tmp_path, empty_home, monkeypatch):
     runtime.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
     monkeypatch.setenv("COMMTOOLS_PROCEDURE_HTML", "false")
+    monkeypatch.setenv("COMMTOOLS_REHEARSAL_IMAGE_ROWS", "256")
+    monkeypatch.setenv("COMMTOOLS_REHEARSAL_IMAGE_COLUMNS", "256")
     settings = RehearsalSettings(
         work=tmp_path / "r", dataset="simulated", instrument="LSSTComCam", nights=(20261120,), visits=1, seed=3,
         speed=600.0, unattended=True,

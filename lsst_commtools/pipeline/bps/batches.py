@@ -245,11 +245,18 @@ def _cluster(values: dict[str, Any]) -> Cluster:
 
 def _write_json(path: Path, document: Any) -> None:
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    with part.open("w", encoding="utf-8") as file:
-        json.dump(document, file)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        with part.open("w", encoding="utf-8") as file:
+            json.dump(document, file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise ServiceError(
+            f"The record {path} cannot be written: {error.strerror}.",
+            changed="What was submitted goes on.",
+            advice="The same command goes on from here.",
+        ) from error
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:

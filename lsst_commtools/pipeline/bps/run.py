@@ -216,7 +216,8 @@ class _Conductor:
             record = self._after_submit(name, record, None)
         if record.state is GroupState.ENDED or record.run_id:
             return
-        self._let_jobs_end(name)
+        if record.attempts:
+            self._let_jobs_end(name)
         if not self._unfinished(name) or record.runs >= _MOST_RUNS:
             self._end(record)
             return
@@ -295,12 +296,12 @@ class _Conductor:
             record = replace(record, run_id=run_id)
             return self.batch.note(record) if run_id else self._settle(record)
         begun = len(self._unfinished(name)) < len(self.batch.quanta(name))
-        if process is not None and process.returncode > 0 and not begun:
+        failed = process is not None and process.returncode > 0
+        if failed and not begun:
             return self.batch.note(replace(record, state=GroupState.REFUSED, reason=last_words(said)))
-        # It was killed: the next attempt does what is left.
-        return self.batch.note(
-            replace(record, state=GroupState.NEW, runs=record.runs + 1, reason="it was interrupted")
-        )
+        # It was killed, or broke down in the middle: the next attempt does what is left.
+        reason = last_words(said) if failed else "it was interrupted"
+        return self.batch.note(replace(record, state=GroupState.NEW, runs=record.runs + 1, reason=reason))
 
     def _let_jobs_end(self, name: str) -> None:
         """Wait for jobs that outlived what started them: another attempt would do the same beside them."""
