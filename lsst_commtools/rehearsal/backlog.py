@@ -360,16 +360,18 @@ def _noticed(items: dict[str, BacklogItem], entry: Entry, night: int) -> Backlog
             first_utc=entry.at_utc,
             last_utc=entry.at_utc,
         )
+    # One occurrence that several roles notice is told once by each of them.
+    again = old.state.closed and told["problem"] not in old.problems
     return replace(
         old,
         message=told["message"],
         where=_with(old.where, told["where"]),
-        state=State.OPEN if old.state.closed else old.state,
+        state=State.OPEN if again else old.state,
         problems=_with(old.problems, told["problem"]),
         nights=tuple(sorted({*old.nights, night})),
         noticed_by=_with(old.noticed_by, entry.role),
         last_utc=entry.at_utc,
-        reopened=(*old.reopened, night) if old.state.closed else old.reopened,
+        reopened=(*old.reopened, night) if again else old.reopened,
     )
 
 

@@ -110,6 +110,16 @@ def test_one_cause_in_many_images_is_one_item(told):
     assert item.summary == "processing-failed: visit 2026112000000, detector 0 and 5 more"
 
 
+def test_an_occurrence_that_two_roles_notice_is_one(told):
+    known = told.problem(1, role="LDF")
+    told.change(1, known, "solved")
+    told.problem(1, role="SciOps")
+    (item,) = told.backlog.items
+    assert (item.count, item.noticed_by, item.state) == (1, ("LDF", "SciOps"), State.SOLVED)
+    told.problem(2, role="SciOps")
+    assert kinds(told.backlog.compare(2).recurring) == ["late-transfer"]
+
+
 def test_detectors_are_kept_apart_and_visits_are_not(told):
     told.problem(1, "missing-detector", "visit 2026112000012, detector 4 (R22_S11)")
     told.problem(1, "missing-detector", "visit 2026112000013, detector 4 (R22_S11)")
