@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import os
 import stat
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -121,7 +122,7 @@ class ArrivalWatcher:
     ) -> None:
         if not expected_detectors:
             raise InputError("No detectors are expected.", advice="Give the detectors of a complete visit.")
-        self.folder = Path(folder).absolute()
+        self.folder = Path(os.path.abspath(folder))  # noqa: PTH100  as `Ingester` names files: links stay, '..' goes
         self._ingester = ingester
         self._expected = frozenset(expected_detectors)
         self._settle_s = settle_s
@@ -131,9 +132,11 @@ class ArrivalWatcher:
         self._retry_s = retry_s
         self._now_utc = now_utc
         self._journal = ArrivalJournal(journal or self.folder / ".arrivals.sqlite3")
-        self._seen: dict[Path, _Seen] = {}
-        self._tried_s: dict[Path, float] = {}
-        self._done = {_key(file): file for file in self._journal.files()}
+        self._seen: dict[str, _Seen] = {}
+        self._tried_s: dict[str, float] = {}
+        self._done: dict[tuple[str, int, int], ArrivedFile] = {}
+        self._exposures: dict[int, list[ArrivedFile]] = {}
+        self._remember(self._journal.files())
 
     def __enter__(self) -> Self:
         return self
@@ -252,7 +255,7 @@ class ArrivalWatcher:
         """
         announced = self._journal.announced()
         found = []
-        for exposure, files in self._by_exposure().items():
+        for exposure, files in self._exposures.items():
             now = self._state_of(exposure, files)
             then = announced.get(exposure)
             if then is not None:
@@ -274,7 +277,7 @@ class ArrivalWatcher:
         NotFoundError
             If no file of it arrived.
         """
-        files = self._by_exposure().get(exposure)
+        files = self._exposures.get(exposure)
         if files is None:
             raise NotFoundError(f"No file of the exposure {exposure} has arrived.")
         self._call(self._state_of(exposure, files))
@@ -282,8 +285,8 @@ class ArrivalWatcher:
     def _settled(self) -> tuple[list[Path], int]:
         """List the files that are whole and have no outcome in this state, and count those that are not whole."""
         now_s = time.monotonic()
-        seen: dict[Path, _Seen] = {}
-        settled = []
+        seen: dict[str, _Seen] = {}
+        settled: list[str] = []
         unsettled = 0
         for path, state in _raw_files(self.folder):
             fingerprint = (state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
@@ -300,10 +303,10 @@ class ArrivalWatcher:
             else:
                 unsettled += 1
         self._seen = seen
-        return sorted(settled, key=lambda path: (seen[path].arrived_utc, path)), unsettled
+        return [Path(p) for p in sorted(settled, key=lambda p: (seen[p].arrived_utc, p))], unsettled
 
-    def _is_due(self, path: Path, state: os.stat_result, now_s: float) -> bool:
-        known = self._done.get((str(path), state.st_size, state.st_mtime_ns))
+    def _is_due(self, path: str, state: os.stat_result, now_s: float) -> bool:
+        known = self._done.get((path, state.st_size, state.st_mtime_ns))
         if known is None:
             return True
         if known.outcome is not Outcome.UNREADABLE or known.attempts >= self._attempts:
@@ -323,7 +326,7 @@ class ArrivalWatcher:
         now_utc = self._now_utc()
         found = []
         for outcome in report.files:
-            seen = self._seen[outcome.path]
+            seen = self._seen[str(outcome.path)]
             size_bytes, mtime_ns = seen.fingerprint[:2]
             known = self._done.get((str(outcome.path), size_bytes, mtime_ns))
             data_id: Mapping[str, int] = outcome.data_id or {}
@@ -341,17 +344,16 @@ class ArrivalWatcher:
                 1 if known is None else known.attempts + 1,
             )
             found.append((outcome, file))
-            self._tried_s[outcome.path] = time.monotonic()
+            self._tried_s[str(outcome.path)] = time.monotonic()
         self._journal.note_files(file for _, file in found)
-        self._done |= {_key(file): file for _, file in found}
+        self._remember(file for _, file in found)
         return found
 
-    def _by_exposure(self) -> dict[int, list[ArrivedFile]]:
-        found: dict[int, list[ArrivedFile]] = {}
-        for file in self._done.values():
+    def _remember(self, files: Iterable[ArrivedFile]) -> None:
+        for file in files:
+            self._done[file.path, file.size_bytes, file.mtime_ns] = file
             if file.counts and file.exposure is not None:
-                found.setdefault(file.exposure, []).append(file)
-        return found
+                self._exposures.setdefault(file.exposure, []).append(file)
 
     def _state_of(self, exposure: int, files: Sequence[ArrivedFile]) -> ArrivedVisit:
         detectors = {file.detector for file in files if file.counts and file.detector is not None}
@@ -368,7 +370,7 @@ class ArrivalWatcher:
         announced = self._journal.announced()
         now_utc = self._now_utc()
         called = []
-        for exposure, files in sorted(self._by_exposure().items()):
+        for exposure, files in sorted(self._exposures.items()):
             earlier = announced.get(exposure)
             if earlier is not None and earlier.state is not VisitState.CALLING:
                 continue
@@ -398,23 +400,18 @@ class ArrivalWatcher:
         )
 
 
-def _key(file: ArrivedFile) -> tuple[str, int, int]:
-    return file.path, file.size_bytes, file.mtime_ns
-
-
-def _raw_files(folder: Path) -> list[tuple[Path, os.stat_result]]:
-    """List raw files that are no transfer's unfinished ones, with their state."""
-    found = []
-    for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            if name.startswith(".") or not name.lower().endswith(RAW_ENDINGS):
-                continue
-            path = Path(parent) / name
-            try:
-                state = path.stat()
-            except OSError:
-                continue  # gone just now, or a link to nowhere
-            if stat.S_ISREG(state.st_mode):
-                found.append((path, state))
-    return found
+def _raw_files(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """Give raw files that are no transfer's unfinished ones, with their state."""
+    pending = [str(folder)]
+    while pending:
+        with contextlib.suppress(OSError), os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(entry.path)
+                elif entry.name.lower().endswith(RAW_ENDINGS):
+                    with contextlib.suppress(OSError):  # gone just now, or a link to nowhere
+                        state = entry.stat()
+                        if stat.S_ISREG(state.st_mode):
+                            yield entry.path, state

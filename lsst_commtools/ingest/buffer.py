@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
+import os
 import shutil
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -120,7 +121,7 @@ class ArrivalBuffer:
         now_utc: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
         journal: Path | None = None,
     ) -> None:
-        self.folder = Path(folder).absolute()
+        self.folder = Path(os.path.abspath(folder))  # noqa: PTH100  as `ArrivalWatcher` does
         self.bad_folder = (
             self.folder.parent / "bad_files" if bad_files is None else Path(bad_files)
         ).absolute()

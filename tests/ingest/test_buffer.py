@@ -45,7 +45,7 @@ def buffer_at(repository, tmp_path):
         ingester = Ingester(repository, "LSSTComCam", transfer=options.pop("transfer", "direct"))
         made.append(
             ArrivalBuffer(
-                tmp_path / "work" / "buffer",
+                tmp_path / options.pop("folder", Path("work/buffer")),
                 ingester,
                 **{"expected_detectors": DETECTORS, "settle_s": 0.0, "retry_s": 0.0, **options},
             )
@@ -171,7 +171,7 @@ def test_a_changed_file_that_the_repository_reads_is_not_taken_away(buffer_at, r
 
 def test_a_buffer_that_is_sent_to_by_rsync(buffer_at, repository, small_night):
     visits = []
-    buffer = buffer_at(on_visit=lambda *call: visits.append(call))
+    buffer = buffer_at(on_visit=lambda *call: visits.append(call), folder=Path("elsewhere/../work/buffer"))
     assert RsyncTransfer(small_night.raw, buffer.folder).send().complete
     buffer.poll()
     assert len(stored(repository)) == 16
