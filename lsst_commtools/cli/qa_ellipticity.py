@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lsst_commtools.cli.output import Context, safe_text
+from lsst_commtools.cli.qa_trend import open_trend, trend_source
 from lsst_commtools.errors import InputError
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ _MOST_PROBLEMS = 12
 @click.option(
     "--report", type=click.Path(path_type=Path, dir_okay=False), help="Write the figures to this HTML file."
 )
+@click.option("--instrument", help="Camera: write the figures to the trend store under it.")
+@click.option("--day-obs", type=int, help="Night in the trend store [default: the last of the visits].")
+@click.option("--store", metavar="URL", help="Trend store [default: trend.sqlite3 in the commtools home].")
 @click.option(
     "--scheduler",
     metavar="ADDRESS",
@@ -54,6 +58,9 @@ def command(
     band: str | None,
     bin_slop: float | None,
     report: Path | None,
+    instrument: str | None,
+    day_obs: int | None,
+    store: str | None,
     scheduler: str | None,
 ) -> int:
     """Measure TE1 to TE4, rho 1 to 5, SE1, SE2 and EF1 from STARS: tables of one or more visits, or folders of parquet.
@@ -82,6 +89,21 @@ def command(
         from lsst_commtools.qa.figures.ellipticity import write_ellipticity_report
 
         document["report"] = str(write_ellipticity_report(metrics, survey, report))
+    if instrument is not None:
+        from lsst_commtools.qa.trend_rows import last_day_obs, rows_of_ellipticity
+
+        night = day_obs or last_day_obs(visit.visit for visit in metrics.visits)
+        made = {"command": "qa ellipticity", "stars": list(stars), "repository": repository, "dataset": dataset,
+                "columns": str(columns) if columns else None}  # fmt: skip
+        rows = rows_of_ellipticity(
+            metrics,
+            night,
+            instrument,
+            band=band or "",
+            source=trend_source(stars, repository),
+            provenance=made,
+        )
+        document["trend"] = {"day_obs": night, "n_values": open_trend(store).add(rows)}
     context.emit(document, _text(metrics, document))
     return 1 if metrics.problems else 0
 
@@ -145,6 +167,8 @@ def _text(metrics: EllipticityMetrics, document: dict[str, Any]) -> str:
     lines += [f"  - {safe_text(problem)}" for problem in metrics.problems[:_MOST_PROBLEMS]]
     if len(metrics.problems) > _MOST_PROBLEMS:
         lines.append(f"  - and {len(metrics.problems) - _MOST_PROBLEMS} more")
+    if "trend" in document:
+        lines.append(f"trend store: {document['trend']['n_values']} values of {document['trend']['day_obs']}")
     if "report" in document:
         lines.append(f"report: {safe_text(document['report'])}")
     return "\n".join(lines)

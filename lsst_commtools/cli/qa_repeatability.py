@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lsst_commtools.cli.output import Context, safe_text
+from lsst_commtools.cli.qa_trend import open_trend, trend_source
 from lsst_commtools.errors import InputError
 
 if TYPE_CHECKING:
@@ -49,6 +50,9 @@ __all__ = ["command"]
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Folder for what does not fit in memory; with --scheduler one that all workers see.",
 )
+@click.option("--instrument", help="Camera: write the figures to the trend store under it.")
+@click.option("--day-obs", type=int, help="Night in the trend store [default: the last of the visits].")
+@click.option("--store", metavar="URL", help="Trend store [default: trend.sqlite3 in the commtools home].")
 @click.option(
     "--scheduler",
     metavar="ADDRESS",
@@ -65,6 +69,9 @@ def command(
     memory_gib: float,
     report: Path | None,
     scratch: Path | None,
+    instrument: str | None,
+    day_obs: int | None,
+    store: str | None,
     scheduler: str | None,
 ) -> int:
     """Measure AM, AF, AD, AB, ABF and AA over all pairs of stars in STARS: tables of visits, or folders of parquet.
@@ -98,7 +105,20 @@ def command(
         from lsst_commtools.qa.figures.repeatability import write_repeatability_report
 
         write_repeatability_report(measured, report)
-    context.emit(measured.document(), _text(measured, report))
+    trend = ""
+    if instrument is not None:
+        from lsst_commtools.qa.trend_rows import last_day_obs, rows_of_repeatability
+
+        names = [str(path) for path in stars]
+        made = {"command": "qa repeatability", "stars": names, "references": [str(p) for p in references],
+                "columns": str(columns) if columns else None, "centre": centre}  # fmt: skip
+        night = day_obs or last_day_obs(measured.visits)
+        rows = rows_of_repeatability(
+            measured, night, instrument, source=trend_source(names, None), provenance=made
+        )
+        trend = f"trend store: {open_trend(store).add(rows)} values of {night}"
+    text = _text(measured, report)
+    context.emit(measured.document(), f"{text}\n{trend}" if trend else text)
     return 1 if measured.status in (Status.BAD, Status.UNKNOWN) else 0
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,11 @@ from lsst_commtools.errors import NotFoundError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["command"]
+    from lsst_commtools.qa.trend import TrendStore
+
+__all__ = ["command", "open_trend", "trend_source"]
+
+_LONGEST_SOURCE = 256
 
 
 @click.command("trend")
@@ -39,16 +45,13 @@ def command(
 
     Exit code 1 if the last value of a metric is beyond its limit, a sudden change, or unknown.
     """
-    from lsst_commtools.qa.trend import TrendStore
-    from lsst_commtools.site.home import commtools_home
-
-    opened = TrendStore(store) if store else TrendStore.in_folder(commtools_home())
-    table = opened.read(instrument=instrument, band=band)
+    table = open_trend(store).read(instrument=instrument, band=band)
     if metrics:
         table = table[table["metric"].isin(metrics)]
     if table.empty:
         raise NotFoundError(
-            "The trend store has no such metrics.", advice="A night adds its own with `commtools night run`."
+            "The trend store has no such metrics.",
+            advice="`commtools night run` adds them, and `qa repeatability` and `qa ellipticity` with --instrument.",
         )
     last = sorted(table["day_obs"].unique())[-nights:]
     shown = table[table["day_obs"].isin(last)]
@@ -65,6 +68,47 @@ def command(
     header = ("metric", "instrument", "band", "night", "value", "by limit", "by history", "why")
     context.emit_table(document, rows, header)
     return 1 if any(v["status"] != "good" for v in verdicts) else 0
+
+
+def open_trend(store: str | None) -> TrendStore:
+    """Open the trend store.
+
+    Parameters
+    ----------
+    store
+        URL of a database; None for the one in the commtools home.
+
+    Returns
+    -------
+    TrendStore
+        The store.
+    """
+    from lsst_commtools.qa.trend import TrendStore
+    from lsst_commtools.site.home import commtools_home
+
+    return TrendStore(store) if store else TrendStore.in_folder(commtools_home())
+
+
+def trend_source(names: Sequence[str], repository: str | None) -> str:
+    """Name what figures come from, in the length that the store has.
+
+    Parameters
+    ----------
+    names
+        Files, folders or collections.
+    repository
+        Repository of the collections.
+
+    Returns
+    -------
+    str
+        At most 256 characters; of long lists the end is a checksum, so that two lists stay apart.
+    """
+    text = (f"{repository}: " if repository else "") + ", ".join(names)
+    if len(text) <= _LONGEST_SOURCE:
+        return text
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return f"{text[: _LONGEST_SOURCE - 20]}... {digest}"
 
 
 def _judge_last(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -14,7 +14,17 @@ from dataclasses import dataclass
 from lsst_commtools.errors import InputError
 from lsst_commtools.qa.statistics import finite, mad, median
 
-__all__ = ["DEFAULT_LIMITS", "SRD_LIMITS", "Limit", "Status", "Verdict", "history_limit", "judge", "worst"]
+__all__ = [
+    "DEFAULT_LIMITS",
+    "SRD_LIMITS",
+    "Limit",
+    "Status",
+    "Verdict",
+    "history_limit",
+    "judge",
+    "known_limit",
+    "worst",
+]
 
 _SRD = "LPM-17"
 _GATE = "pipe_tasks selectImages"
@@ -130,6 +140,7 @@ SRD_LIMITS: Mapping[str, Limit] = _table(
     Limit("TE3", 2e-5, 4e-5, 6e-5, _SRD),
     Limit("TE4", 1e-7, 2e-7, 5e-7, _SRD),
     Limit("TEF_percent", 10, 15, 15, _SRD),
+    Limit("pixSize_arcsec", 0.22, 0.22, 0.22, _SRD),
 )
 """The science requirements (LSST Science Requirements Document, tables.tex)."""
 
@@ -144,9 +155,35 @@ DEFAULT_LIMITS: Mapping[str, Limit] = _table(
     Limit("de1_median", 0.007, 0.007, 0.007, _GATE),
     Limit("de2_median", 0.007, 0.007, 0.007, _GATE),
     Limit("scaled_size_scatter", 0.019, 0.019, 0.019, _GATE),
+    Limit("psf_trace_radius_delta_pixel", 0.7, 0.7, 0.7, _GATE),
+    Limit("psf_ap_flux_delta", 0.24, 0.24, 0.24, _GATE),
+    Limit("psf_ap_corr_sigma_scaled_delta", 0.22, 0.22, 0.22, _GATE),
+    Limit(
+        "astrometry_offset_mas", 500, 500, 500, "meas_astrom maxMeanDistanceArcsec: beyond it the fit failed"
+    ),
     Limit("dt_over_t_mad", 0.038, 0.038, 0.038, f"{_GATE}: scaled size scatter, of which dT/T is twice"),
 )
 """What a single visit or detector is judged by."""
+
+
+def known_limit(metric: str, limits: Mapping[str, Limit] | None = None) -> Limit | None:
+    """Find the limit of a metric; each part of TE (``TE1_E1``) has that of the whole.
+
+    Parameters
+    ----------
+    metric
+        Name.
+    limits
+        By default those of a visit and of the survey.
+
+    Returns
+    -------
+    Limit or None
+        None where it has none.
+    """
+    known = {**SRD_LIMITS, **DEFAULT_LIMITS} if limits is None else limits
+    whole, _, part = metric.rpartition("_")
+    return known.get(metric) or (known.get(whole) if part in ("E1", "E2", "EX") else None)
 
 
 @dataclass(frozen=True)

@@ -192,7 +192,7 @@ def find_targets(table: StarTable, references: ReferenceStars | None) -> Targets
         problems.append("the table has no positions on the sky to match with the reference")
         return Targets("file", None, None, tuple(problems))
     ra, dec = references.at(median(_epoch(table, references, problems)))
-    good = np.flatnonzero(table.good)
+    good = np.flatnonzero(table.good & np.isfinite(table["ra"]) & np.isfinite(table["dec"]))
     index, reference_index, _ = match_sky(
         table["ra"][good], table["dec"][good], ra, dec, _MATCH_RADIUS_ARCSEC
     )

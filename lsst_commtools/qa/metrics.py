@@ -21,6 +21,7 @@ from lsst_commtools.qa.measuring import (
 )
 from lsst_commtools.qa.references import ReferenceStars
 from lsst_commtools.qa.statistics import median
+from lsst_commtools.qa.survey import repeated_rows
 from lsst_commtools.qa.tables import StarTable
 from lsst_commtools.qa.wcs import WcsFit
 
@@ -195,6 +196,11 @@ def measure_visit(
     VisitMetrics
         Figures and verdict. What cannot be measured is unknown, with a line in ``problems``.
     """
+    n_stars = len(table)
+    placed = [np.isfinite(table[name]) for name in ("ra", "dec", "x", "y") if name in table]
+    repeated = repeated_rows(table, np.all(placed, axis=0)) if placed else ""
+    if repeated:
+        table = table.rows(np.zeros(n_stars, dtype=bool))
     targets = find_targets(table, references)
     sample, sample_name = psf_sample(table)
     numbers = table["detector"] if "detector" in table else np.zeros(len(table))
@@ -206,7 +212,7 @@ def measure_visit(
         label = int(number) if known.size and "detector" in table else None
         detectors.append(_judged(label, int(rows.sum()), measured, limits))
     figures = _combine(detectors)
-    problems = [] if len(table) else ["the table has no stars"]
+    problems = [] if len(table) else [f"no figure: {repeated}" if repeated else "the table has no stars"]
     problems += _shared_problems(detectors)
     if (bad := int((~np.isfinite(numbers)).sum())) > 0:
         problems.append(f"{bad} of {len(table)} stars have no detector")
@@ -217,7 +223,7 @@ def measure_visit(
         status = worst([status, Status.WARNING])
         reasons += [f"detector {d.detector} is {d.status}" for d in odd]
     return VisitMetrics(
-        tuple(detectors), len(table), figures, targets.source, sample_name, status, tuple(reasons)
+        tuple(detectors), n_stars, figures, targets.source, sample_name, status, tuple(reasons)
     )
 
 

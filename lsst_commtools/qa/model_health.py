@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsst_commtools.qa.shapes import ellipticity
-from lsst_commtools.qa.survey import MOMENTS, has_moments
+from lsst_commtools.qa.survey import MOMENTS, has_moments, repeated_rows
 from lsst_commtools.qa.tables import StarTable
 
 __all__ = ["ModelHealth", "measure_model_health"]
@@ -95,11 +95,14 @@ def _of_visit(number: int, table: StarTable) -> ModelHealth:
     failed = [int(d) for d in np.unique(detectors[np.isfinite(detectors)]) if not model[detectors == d].any()]
     figures: dict[str, float] = {}
     reasons: dict[str, str] = {}
-    usable = tested & star & model
+    repeated = repeated_rows(table, tested & star & model)
+    usable = tested & star & model & (not repeated)
     for name, rows in (("used", used), ("reserved", reserved)):
         _add_chi2(figures, reasons, f"chi2_per_dof_{name}", table, None if rows is None else usable & rows)
     best = usable & reserved if reserved is not None and (usable & reserved).any() else usable
     _add_chi2(figures, reasons, "chi2_per_dof", table, best)
+    if repeated:
+        reasons.update(dict.fromkeys(reasons, repeated))
     if "chi2_per_dof" in figures:
         figures["n_chi2"] = float(best.sum())
     if model.any():

@@ -27,6 +27,7 @@ __all__ = [
     "has_moments",
     "join_tables",
     "read_survey",
+    "repeated_rows",
     "shapes_of_visits",
 ]
 
@@ -265,7 +266,7 @@ def shapes_of_visits(stars: SurveyStars) -> tuple[list[VisitShapes], list[str], 
     problems = []
     if left := int((use & ~placed).sum()):
         problems.append(f"{left} of {int(use.sum())} {sample} have values that are not finite or no moments")
-    if repeated := _duplicates(stars, placed):
+    if repeated := repeated_rows(table, placed, stars.object_codes):
         return [], [*problems, f"no figure: {repeated}"], sample
     visits = []
     for number in np.unique(numbers[placed & use]):
@@ -311,14 +312,35 @@ def has_moments(table: StarTable, suffix: str) -> NDArray[np.bool_]:
     return np.asarray((xx > 0) & (yy > 0) & (determinant > 0) & np.isfinite(determinant))
 
 
-def _duplicates(stars: SurveyStars, rows: NDArray[np.bool_]) -> str:
-    """Say which objects occur more than once in a visit: their pairs would count twice, or be with themselves."""
-    table = stars.table
+def repeated_rows(
+    table: StarTable, rows: NDArray[np.bool_], object_codes: NDArray[np.int64] | None = None
+) -> str:
+    """Say which objects occur more than once in a visit: which row is the star cannot be told, and pairs count twice.
+
+    Parameters
+    ----------
+    table
+        Stars.
+    rows
+        Which of them count, shape (n,).
+    object_codes
+        Number of each row's object, shape (n,); by default places tell them apart, on the sky or on the detector.
+
+    Returns
+    -------
+    str
+        Empty where none does.
+    """
     visits = table["visit"][rows] if "visit" in table else np.zeros(int(rows.sum()))
-    if stars.object_codes is not None:
-        keys, what = [stars.object_codes[rows], visits], "objects"
-    else:
+    if object_codes is not None:
+        keys, what = [object_codes[rows], visits], "objects"
+    elif table.has("ra", "dec"):
         keys, what = [table["ra"][rows] % 360.0, table["dec"][rows], visits], "positions"
+    elif table.has("x", "y"):
+        detectors = table["detector"][rows] if "detector" in table else np.zeros_like(visits)
+        keys, what = [table["x"][rows], table["y"][rows], detectors, visits], "positions"
+    else:
+        return ""
     order = np.lexsort(keys)
     same = np.all([np.diff(key[order]) == 0 for key in keys], axis=0)
     if not same.any():

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import sqlalchemy as sa
 
 from lsst_commtools.errors import InputError, ServiceError
-from lsst_commtools.qa.limits import DEFAULT_LIMITS, SRD_LIMITS, Limit, Status, history_limit, worst
+from lsst_commtools.qa.limits import DEFAULT_LIMITS, Limit, Status, history_limit, known_limit, worst
 from lsst_commtools.qa.statistics import finite, median
 
 if TYPE_CHECKING:
@@ -174,10 +174,10 @@ def judge_history(
         A sudden change is flagged also within the limits: a warning beyond 3, bad beyond 5 robust sigma. Nights that
         were all the same have no scatter; any other value is then a warning.
     """
-    known = {**SRD_LIMITS, **DEFAULT_LIMITS} if limits is None else limits
+    bounds = known_limit(metric, limits)
     nights = finite(nightly_values)
     measured = value if value is not None and math.isfinite(value) else None
-    by_limit = known[metric].judge(measured) if metric in known else Status.UNKNOWN
+    by_limit = bounds.judge(measured) if bounds is not None else Status.UNKNOWN
     reasons: list[str] = []
     if measured is None:
         reasons.append(f"{metric} was not measured")
@@ -186,9 +186,9 @@ def judge_history(
         return TrendVerdict(
             metric, None, unknown, unknown, unknown, nights.size, nothing, nothing, tuple(reasons)
         )
-    if metric in known and by_limit is not Status.GOOD:
-        bound = known[metric].design if by_limit is Status.WARNING else known[metric].minimum
-        reasons.append(f"{metric} {measured:.4g} is beyond its limit {bound:.4g} ({known[metric].source})")
+    if bounds is not None and by_limit is not Status.GOOD:
+        bound = bounds.design if by_limit is Status.WARNING else bounds.minimum
+        reasons.append(f"{metric} {measured:.4g} is beyond its limit {bound:.4g} ({bounds.source})")
     centre, sigma, by_history = median(nights), float("nan"), Status.UNKNOWN
     if nights.size < LEAST_NIGHTS:
         reasons.append(f"{nights.size} nights of history, {LEAST_NIGHTS} are needed")
@@ -208,7 +208,9 @@ def judge_history(
                 f"{metric} {measured:.4g} differs from the {nights.size} nights before: {centre:.4g}"
             )
     seen = [
-        s for s, counts in ((by_limit, metric in known), (by_history, nights.size >= LEAST_NIGHTS)) if counts
+        s
+        for s, counts in ((by_limit, bounds is not None), (by_history, nights.size >= LEAST_NIGHTS))
+        if counts
     ]
     return TrendVerdict(
         metric, measured, by_limit, by_history, worst(seen), nights.size, centre, sigma, tuple(reasons)

@@ -30,7 +30,7 @@ from lsst_commtools.qa.readers import read_table
 from lsst_commtools.qa.references import ReferenceStars
 from lsst_commtools.qa.refraction import refraction_terms, stretch_ppm
 from lsst_commtools.qa.statistics import median, rms
-from lsst_commtools.qa.survey import SurveyStars
+from lsst_commtools.qa.survey import SurveyStars, repeated_rows
 from lsst_commtools.qa.tables import StarTable
 from lsst_commtools.qa.visit_psf import TAI_MINUS_UTC_DAYS
 from lsst_commtools.qa.wcs import WcsFit, fit_tan_polynomial
@@ -258,6 +258,10 @@ class _Visit:
         if not table.has("x", "y", "ra", "dec"):
             self.problems.append("no WCS: the table lacks x, y, ra or dec")
             self.unknown("the table lacks x, y, ra or dec", *shift_names)
+            return
+        if repeated := repeated_rows(table, np.isfinite(table["ra"]) & np.isfinite(table["dec"])):
+            self.problems.append(f"no WCS: {repeated}")
+            self.unknown(repeated, *shift_names)
             return
         targets = find_targets(table, references)
         detectors = table["detector"] if "detector" in table else np.zeros(len(table))

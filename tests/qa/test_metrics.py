@@ -79,7 +79,9 @@ def test_detectors_are_fitted_one_by_one(star_columns):
 
 def test_a_bad_detector_shows_in_the_visit(star_columns):
     bad = {**star_columns, "detector": np.full(200, 8), "ixx": np.asarray(star_columns["ixx"]) * 8}
-    both = {k: np.concatenate([star_columns[k], star_columns[k], bad[k]]) for k in star_columns}
+    parts = [{**part, "x": part["x"] + k, "coord_ra": part["coord_ra"] + 1e-9 * k}
+             for k, part in enumerate((star_columns, star_columns, bad))]  # fmt: skip
+    both = {k: np.concatenate([part[k] for part in parts]) for k in star_columns}
     metrics = measure_visit(stars_of(both))
     assert metrics.status is not Status.GOOD
     assert "detector 8 is bad" in metrics.problems

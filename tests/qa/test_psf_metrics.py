@@ -144,11 +144,16 @@ def test_plane_wave_correlates_like_a_bessel_function(make_visit, survey):
     assert rho1.xi[inside] == pytest.approx(expected, abs=0.06 * 3 * (amplitude / 2) ** 2 / 2)
 
 
-def test_te_agrees_with_all_pairs_one_by_one(make_visit, survey):
+@pytest.mark.parametrize("centre", [(150.0, -30.0), (0.0, -60.0), (0.0, -89.0), (0.0, 0.0)])
+def test_te_agrees_with_all_pairs_one_by_one(make_visit, survey, centre):
     rng = np.random.default_rng(2)
     stars = survey(
         make_visit(
-            lambda x, _: rng.normal(0, 0.01, (x.size, 2)) @ (1, 1j), constant(0.01j), n=900, width=700.0
+            lambda x, _: rng.normal(0, 0.01, (x.size, 2)) @ (1, 1j),
+            constant(0.01j),
+            n=900,
+            width=700.0,
+            centre=centre,
         )
     )
     shapes = shapes_of_visits(stars)[0][0].shapes

@@ -232,7 +232,9 @@ def test_bands_are_compared(simulate_visits):
     assert m["AM1"].value < 0.01
     with pytest.raises(InputError, match="no stars in z"):
         measure(pd.concat([r, g]), band="z")
-    assert measure(pd.concat([r, g]), band="g").band == "g"
+    in_g = measure(pd.concat([r, g]), band="g")
+    assert in_g.band == "g"
+    assert in_g.measurements["AB1"].reason == "g is measured, and it is r that is compared with another band"
 
 
 def test_cuts_are_those_of_the_document(simulate_visits):

@@ -131,3 +131,20 @@ def test_history_gives_three_and_five_sigma():
     assert limit.judge(120.0) is Status.BAD
     assert history_limit("m", [1.0, 2.0]) is None
     assert history_limit("m", [1.0] * 10) is None
+
+
+SRD = {  # LPM-17, tables.tex: design, minimum, stretch
+    "AM1_mas": (10, 20, 5), "AM2_mas": (10, 20, 5), "AM3_mas": (15, 30, 10), "AF1_percent": (10, 20, 5),
+    "AF2_percent": (10, 20, 5), "AF3_percent": (10, 20, 5), "AD1_mas": (20, 40, 10), "AD2_mas": (20, 40, 10),
+    "AD3_mas": (30, 50, 20), "AB1_mas": (10, 20, 5), "ABF1_percent": (10, 20, 5), "AB2_mas": (20, 40, 10),
+    "AA1_mas": (50, 100, 20), "SE1": (0.04, 0.05, 0.03), "EF1_percent": (5, 10, 5), "SE2": (0.07, 0.1, 0.05),
+    "SR1_arcsec": (0.74, 0.80, 0.70), "SR2_arcsec": (1.20, 1.31, 1.14), "SR3_arcsec": (1.66, 1.81, 1.59),
+    "TE1": (2e-5, 3e-5, 1e-5), "TE2": (1e-7, 3e-7, 5e-8), "TEF_percent": (15, 15, 10), "TE3": (4e-5, 6e-5, 2e-5),
+    "TE4": (2e-7, 5e-7, 1e-7), "pixSize_arcsec": (0.22, 0.22, 0.22),
+}  # fmt: skip
+
+
+def test_every_threshold_is_that_of_the_document():
+    from lsst_commtools.qa.limits import SRD_LIMITS
+
+    assert {n: (m.design, m.minimum, m.stretch) for n, m in SRD_LIMITS.items()} == SRD

@@ -14,7 +14,7 @@ from lsst_commtools.instrument.cameras import get_camera
 from lsst_commtools.qa.figures.export import write_html
 from lsst_commtools.qa.figures.series import draw_limit
 from lsst_commtools.qa.figures.style import BAND_STYLES, CATEGORY, add_hover, flow, make_figure
-from lsst_commtools.qa.limits import DEFAULT_LIMITS, SRD_LIMITS, Limit, history_limit
+from lsst_commtools.qa.limits import Limit, history_limit, known_limit
 
 __all__ = ["trend_series", "write_trend_report"]
 
@@ -83,7 +83,7 @@ def trend_series(values: pd.DataFrame, metric: str, *, limit: Limit | None = Non
         plot.add_layout(
             BoxAnnotation(bottom=low, top=high, fill_color="#888888", fill_alpha=0.15, level="underlay")
         )
-    known = limit or {**SRD_LIMITS, **DEFAULT_LIMITS}.get(metric)
+    known = limit or known_limit(metric)
     if known is not None:
         draw_limit(plot, known, numbers)
     return plot

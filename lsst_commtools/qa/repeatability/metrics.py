@@ -58,6 +58,8 @@ class Repeatability:
         How many gave the figures.
     notes
         What a reader should know: rows left out, motions taken out.
+    visits
+        By rising number.
     """
 
     measurements: Mapping[str, Measurement]
@@ -69,6 +71,7 @@ class Repeatability:
     n_objects: int
     n_visits: int
     notes: tuple[str, ...] = field(default=())
+    visits: tuple[int, ...] = field(default=())
 
     @property
     def status(self) -> Status:
@@ -152,12 +155,15 @@ def measure_repeatability(
             add_pairs(separations, store, workers or Here(), progress)
         measurements = _pair_measurements(separations, limits, trouble)
         others = [name for name in found.bands if name != chosen]
-        measurements |= band_offsets(store, {name: found.bands[name] for name in others}, limits, trouble,
-                                     by_position=found.by_position)  # fmt: skip
+        other_than_r = f"{chosen} is measured, and it is r that is compared with another band"
+        measurements |= band_offsets(
+            store, {name: found.bands[name] for name in others}, limits,
+            trouble or ("" if chosen in ("r", "") else other_than_r), by_position=found.by_position,
+        )  # fmt: skip
         measurements |= coordinates.measurements(limits, trouble)
         return Repeatability(
             measurements, separations, coordinates, band or chosen, found.n_rows, found.n_used, store.n_objects,
-            len(found.visits), _notes(found, store, coordinates, chosen),
+            len(found.visits), _notes(found, store, coordinates, chosen), tuple(sorted(found.visits)),
         )  # fmt: skip
 
 
