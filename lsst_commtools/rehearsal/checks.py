@@ -21,15 +21,17 @@ from lsst_commtools.night.expectations import (
     wrong_filters,
 )
 from lsst_commtools.rehearsal.camera import read_published
+from lsst_commtools.rehearsal.choices import all_choices
 from lsst_commtools.rehearsal.journal import Kind
 from lsst_commtools.rehearsal.lab_site import image_problems, lab_site
 from lsst_commtools.rehearsal.quota import Quota
 
 if TYPE_CHECKING:
+    from lsst_commtools.rehearsal.choice_values import Choice
     from lsst_commtools.rehearsal.datasets import Shot
     from lsst_commtools.rehearsal.night import RehearsalNight
 
-__all__ = ["check_arrivals", "check_headers", "check_image", "check_lateness", "check_room"]
+__all__ = ["check_arrivals", "check_cycle", "check_headers", "check_image", "check_lateness", "check_room"]
 
 
 def check_arrivals(night: RehearsalNight) -> list[Problem]:
@@ -167,6 +169,33 @@ def check_image(night: RehearsalNight, tag: str) -> list[Problem]:
     site = lab_site(night.rehearsal.site, night.rehearsal.settings.work)
     arrived = sorted(_raws(night.storage))
     return image_problems(site, tag, night.storage / arrived[0]) if arrived else []
+
+
+def check_cycle(night: RehearsalNight, choice: Choice) -> list[Problem]:
+    """See whether the chosen lab image goes back to an older SAL cycle: a site without cycle protection allows it.
+
+    Parameters
+    ----------
+    night
+        The night.
+    choice
+        What was chosen.
+
+    Returns
+    -------
+    list of Problem
+        Kind ``wrong-cycle``.
+    """
+    before = [
+        c.image
+        for c in all_choices(night.journal.entries({Kind.CHOICE}))
+        if c.number < choice.number and c.image.cycle
+    ]
+    cycle = choice.image.cycle
+    if not before or cycle is None or before[-1].cycle is None or cycle >= before[-1].cycle:
+        return []
+    what = f"The image is of cycle {cycle}, the one before ({before[-1].tag}) of cycle {before[-1].cycle}."
+    return [Problem("wrong-cycle", what, f"image {choice.image.tag}")]
 
 
 def _raws(folder: Path) -> set[str]:

@@ -25,7 +25,7 @@ from lsst_commtools.night.counts import Problem
 from lsst_commtools.night.expectations import bottleneck
 from lsst_commtools.pipeline.outcomes import ProcessingReport, QuantumOutcome
 from lsst_commtools.rehearsal.batch import BatchQueue, Reservation, unsubmitted_groups, waiting_problems
-from lsst_commtools.rehearsal.checks import check_arrivals, check_headers, check_image
+from lsst_commtools.rehearsal.checks import check_arrivals, check_cycle, check_headers, check_image
 from lsst_commtools.rehearsal.choices import Choice, current_choice, select
 from lsst_commtools.rehearsal.journal import Kind
 from lsst_commtools.rehearsal.outline import Role
@@ -177,6 +177,7 @@ def choose(night: RehearsalNight, wishes: Mapping[str, Any]) -> Choice:
     choice = select(night.settings, site, night.journal, night=night.number, **told)
     step = "select-configuration"
     night.note(choice.problems, role=Role.SCIOPS, step=step, place="choice")
+    night.note(check_cycle(night, choice), role=Role.SCIOPS, step=step, place="lab image")
     if choice.image.tag:
         night.note(check_image(night, choice.image.tag), role=Role.SCIOPS, step=step, place="lab image")
     return choice
