@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lsst_commtools.errors import InputError, NotFoundError
-from lsst_commtools.rehearsal.failures import cause_of
+from lsst_commtools.rehearsal.failures import FailureGroup, cause_of
 from lsst_commtools.rehearsal.journal import Entry, Journal, Kind
 
 __all__ = ["Backlog", "BacklogChange", "BacklogItem", "State", "change_problem", "from_entries"]
@@ -165,6 +165,32 @@ class Backlog:
     def open(self) -> tuple[BacklogItem, ...]:
         """What is not closed; what is known and borne with is among it."""
         return tuple(item for item in self.items if not item.state.closed)
+
+    def care(self, groups: Iterable[FailureGroup]) -> list[dict[str, Any]]:
+        """Tell of groups of failures who cares for them, and how they stand.
+
+        Parameters
+        ----------
+        groups
+            Failures by cause.
+
+        Returns
+        -------
+        list of dict
+            Each group as plain values, with ``state`` and ``assignee``; the state is empty where nobody has noticed it
+            as a problem yet.
+        """
+        known = {item.cause: item for item in self.items}
+        rows = []
+        for group in groups:
+            item = known.get(group.cause)
+            care = (
+                {"state": str(item.state), "assignee": item.assignee}
+                if item
+                else {"state": "", "assignee": ""}
+            )
+            rows.append({**group.to_dict(), **care})
+        return rows
 
     def find(self, text: str) -> BacklogItem:
         """Find an item.

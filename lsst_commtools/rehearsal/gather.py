@@ -67,7 +67,8 @@ def gather_night(rehearsal: Rehearsal, night: int) -> dict[str, Any]:
     narrative, log = read_narrative(rehearsal.site, windows)
     reports, service = read_reports(rehearsal.site, day_obs)
     quanta = read_quanta(log_path(settings.work, day_obs, "science"))
-    change = from_entries(entries).compare(night)
+    backlog = from_entries(entries)
+    change = backlog.compare(night)
     journal = Source("journal of the rehearsal", "good", f"{len(own)} entries of this night.")
     return {
         "night": night,
@@ -87,7 +88,7 @@ def gather_night(rehearsal: Rehearsal, night: int) -> dict[str, Any]:
             "counts": quanta.counts,
             "by_task": quanta.by_task,
             "rates": [rate.to_dict() for rate in quanta.rates],
-            "failures": [group.to_dict() for group in group_failures(quanta.failures(night))],
+            "failures": backlog.care(group_failures(quanta.failures(night))),
         },
         "quality": {**quality, "page": _data_page(rehearsal, night)},
         "states": {"efd": states, "journal": journal_states(entries, night)},

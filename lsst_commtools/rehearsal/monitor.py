@@ -53,6 +53,8 @@ class NightState:
         Quanta of its science pipeline.
     groups
         Its failures by cause.
+    failures
+        The same as plain values, with their state and who cares for them.
     planned
         Visits that there will be, as far as that is known.
     """
@@ -62,6 +64,7 @@ class NightState:
     steps: tuple[StepState, ...]
     quanta: Quanta
     groups: tuple[FailureGroup, ...]
+    failures: tuple[dict[str, Any], ...] = ()
     planned: tuple[str, ...] = ()
 
     @property
@@ -94,7 +97,7 @@ class NightState:
                 "news_utc": self.quanta.news_utc,
             },
             "rates": [rate.to_dict() for rate in self.quanta.rates],
-            "failures": [group.to_dict() for group in self.groups],
+            "failures": list(self.failures),
         }
 
 
@@ -170,19 +173,21 @@ def campaign_state(rehearsal: Rehearsal) -> CampaignState:
     entries = rehearsal.entries()
     settings = rehearsal.settings
     states = outline_states(entries, len(settings.nights))
+    backlog = from_entries(entries)
     nights = []
     for number, day_obs in enumerate(settings.nights, 1):
         quanta = read_quanta(log_path(settings.work, day_obs, "science"))
         steps = tuple(states[number, step.id] for step in OUTLINE)
         planned = tuple(str(s.exposure_id) for s in rehearsal.night(number).shots() if not s.calibration)
         groups = group_failures(quanta.failures(number))
-        nights.append(NightState(number, day_obs, steps, quanta, groups, planned))
+        failures = tuple(backlog.care(groups))
+        nights.append(NightState(number, day_obs, steps, quanta, groups, failures, planned))
     now = rehearsal.clock.reading()
     return CampaignState(
         settings.work.name,
         tuple(nights),
         states[len(settings.nights), FINAL_STANDUP.id],
-        from_entries(entries),
+        backlog,
         rehearsal.unattended,
         now.real_utc.isoformat(),
         now.rehearsal_utc.isoformat(),

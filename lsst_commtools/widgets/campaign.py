@@ -164,15 +164,17 @@ def _quanta(night: NightState) -> str:
     visits = " ".join(badge(visit, _GROUPS[str(v["status"])]) for visit, v in night.visits.items())
     groups = table(
         f"Failures of night {night.number} by cause",
-        ("failures", "exception", "place", "message"),
+        ("failures", "exception", "place", "message", "state", "assignee"),
         [
             [
-                str(group.count),
-                safe(group.exception or "no work"),
-                safe(group.place),
-                safe(group.messages[0][0]),
+                str(row["count"]),
+                safe(row["exception"] or "no work"),
+                safe(row["place"]),
+                safe(row["messages"][0]["message"]),
+                safe(row["state"] or "not noted"),
+                safe(row["assignee"] or "nobody"),
             ]
-            for group in night.groups
+            for row in night.failures
         ],
     )
     return (

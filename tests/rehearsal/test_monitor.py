@@ -10,6 +10,7 @@ import requests
 
 from lsst_commtools.pipeline.outcomes import ProcessingReport, QuantumOutcome, QuantumStatus
 from lsst_commtools.rehearsal import Kind, Rehearsal, RehearsalSettings
+from lsst_commtools.rehearsal.backlog import change_problem
 from lsst_commtools.rehearsal.monitor import LivePage, campaign_page, campaign_state, write_page
 from lsst_commtools.rehearsal.progress import QuantumLog, log_path, read_quanta
 from lsst_commtools.site import Site
@@ -150,6 +151,28 @@ def test_the_state_of_all_steps_and_visits(held):
     assert (group.exception, group.place, group.count) == ("RuntimeError", "isr", 2)
     assert group.messages == (("Only # stars", 2),)
     assert json.loads(json.dumps(state.to_dict()))["nights"][0]["failures"][0]["count"] == 2
+
+
+def test_failures_show_who_cares_for_them(held):
+    known = held.note_problem(
+        "processing-failed",
+        "isr: Only 3 stars",
+        "x",
+        night=1,
+        role="LDF",
+        exception="RuntimeError",
+        place="isr",
+    )
+    change_problem(held.journal, known, state="assigned", assignee="Ben", night=1)
+    other = outcome(1, 1, "wcs", QuantumStatus.FAILED, "ValueError", "x")
+    with QuantumLog(held.night(1)) as log:
+        run(log, [failed(1, 0), other])
+    rows = campaign_state(held).nights[0].failures
+    assert [(row["place"], row["state"], row["assignee"]) for row in rows] == [
+        ("isr", "assigned", "Ben"),
+        ("wcs", "", ""),
+    ]
+    assert "<td>assigned</td><td>Ben</td>" in write_page(held).read_text()
 
 
 def test_the_page_stands_alone_and_hostile_text_stays_text(held):
