@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lsst_commtools.errors import RefusedError
 from lsst_commtools.night.counts import Problem
 from lsst_commtools.night.settings import NightSettings
 from lsst_commtools.rehearsal.datasets import Expectations, Shot, find_shots, open_dataset
@@ -206,14 +207,39 @@ class RehearsalNight:
             Keys ``role``, ``name``, ``at_utc`` of each signature; empty in a dry run.
         """
         found = find_step(step)
-        held = procedure.hold(
-            f"{found.owner}: {found.title}",
-            roles=[str(role) for role in found.owners],
-            people=len(found.owners),
-            timeout_s=self.rehearsal.site.rehearsal.hold_timeout_s,
-            observation={"night": self.number, **observation},
-        )
-        return list(held.observed.get("signed", []))
+        refused: list[str] = []
+        while True:
+            again = f" (again, {len(refused)} refused)" if refused else ""
+            held = procedure.hold(
+                f"{found.owner}: {found.title}{again}",
+                roles=[str(role) for role in found.owners],
+                people=len(found.owners),
+                timeout_s=self.rehearsal.site.rehearsal.hold_timeout_s,
+                observation={
+                    "night": self.number,
+                    **observation,
+                    **({"refused": list(refused)} if refused else {}),
+                },
+            )
+            signed = list(held.observed.get("signed", []))
+            wrong = self._refused(signed)
+            if not wrong:
+                return signed
+            # What was refused becomes part of what is signed, so that the same signatures do not count again.
+            refused += wrong
+
+    def _refused(self, signed: Iterable[Mapping[str, str]]) -> list[str]:
+        """Hold signatures against the roster; say of each that does not count why."""
+        roster = self.rehearsal.roster
+        if roster is None:
+            return []
+        refused = []
+        for signature in signed:
+            try:
+                roster.check_signature(signature["role"], signature["name"])
+            except RefusedError as error:
+                refused.append(error.message)
+        return refused
 
     def unfinished(self, step: str) -> list[str]:
         """List what a step follows and that has not ended, well or not.

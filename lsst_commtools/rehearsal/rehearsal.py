@@ -15,6 +15,7 @@ from lsst_commtools.rehearsal.settings import RehearsalSettings, default_rehears
 if TYPE_CHECKING:
     from lsst_commtools.rehearsal.clock import Clock, Times
     from lsst_commtools.rehearsal.night import RehearsalNight
+    from lsst_commtools.rehearsal.people import Roster
     from lsst_commtools.site import Site
 
 __all__ = ["Rehearsal", "problem_id"]
@@ -153,6 +154,16 @@ class Rehearsal:
         return self.settings.unattended or any(
             entry.data.get("unattended") for entry in self.entries({Kind.STARTED})
         )
+
+    @property
+    def roster(self) -> Roster | None:
+        """The people, by whom it is judged who may sign for a role; None where the site names no roster."""
+        from lsst_commtools.rehearsal.people import Roster
+
+        if self.settings.unattended:
+            return Roster.of_stand_ins()
+        told = self.site.rehearsal.roster
+        return Roster.load(Path(told).expanduser()) if told else None
 
     def entries(self, kinds: Collection[Kind] | None = None, night: int | None = None) -> list[Entry]:
         """Read the journal: see `Journal.entries`."""

@@ -148,3 +148,53 @@ def test_a_shift_begins_once_and_after_that_it_is_handed_over(journal, roster):
         hand_over(journal, roster, "evening", 1, given_by="Ana", accepted_by="Ana", problems=[])
     with pytest.raises(InputError, match="no shift"):
         roster.shift("noon")
+
+
+class Held:
+    """A procedure at whose holds the given people sign, one after the other."""
+
+    def __init__(self, *signers):
+        self.signers, self.asked = list(signers), []
+
+    def hold(self, name, *, roles, people, timeout_s, observation):
+        from types import SimpleNamespace
+
+        self.asked.append((name, observation))
+        signed = [{"role": roles[0], "name": self.signers.pop(0), "at_utc": "2026-11-21T00:00:00Z"}]
+        return SimpleNamespace(observed={"signed": signed})
+
+
+@pytest.fixture
+def attended(tmp_path, monkeypatch):
+    from lsst_commtools.rehearsal import Rehearsal, RehearsalSettings
+    from lsst_commtools.site import Site
+
+    monkeypatch.setenv("COMMTOOLS_REHEARSAL_ROSTER", str(write(tmp_path / "roster.yaml")))
+    settings = RehearsalSettings(
+        tmp_path / "work", "simulated", "LSSTComCam", (20261120,), 2, 1, 60.0, unattended=False
+    )
+    return Rehearsal.create(Site.load("local"), settings)
+
+
+def test_who_has_not_the_role_holds_nothing_up_and_does_not_count(attended):
+    procedure = Held("Ana", "Zoe", "Ida")
+    signed = attended.night(1).hold("run-pipeline", procedure, {"visits": 4})
+    assert [s["name"] for s in signed] == ["Ida"]
+    assert len(procedure.asked) == 3
+    assert procedure.asked[0][1] == {"night": 1, "visits": 4}
+    assert [text.split(":")[0] for text in procedure.asked[2][1]["refused"]] == [
+        "Ana may not sign for LDF",
+        "Zoe may not sign for LDF",
+    ]
+    assert len({name for name, _ in procedure.asked}) == 3, "each hold is one of its own"
+
+
+def test_stand_ins_sign_only_where_nobody_attends(attended):
+    from dataclasses import replace
+
+    from lsst_commtools.rehearsal import Rehearsal
+
+    procedure = Held("stand-in LDF", "Ida")
+    assert attended.night(1).hold("run-pipeline", procedure, {})[0]["name"] == "Ida"
+    alone = Rehearsal(attended.site, replace(attended.settings, unattended=True))
+    assert alone.night(1).hold("run-pipeline", Held("stand-in LDF"), {})[0]["name"] == "stand-in LDF"
