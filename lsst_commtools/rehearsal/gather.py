@@ -13,6 +13,7 @@ from lsst_commtools.procedure.values import plain
 from lsst_commtools.rehearsal.backlog import from_entries
 from lsst_commtools.rehearsal.failures import group_failures
 from lsst_commtools.rehearsal.journal import Entry, Kind
+from lsst_commtools.rehearsal.ledger_states import read_ledger_states
 from lsst_commtools.rehearsal.monitor import step_row
 from lsst_commtools.rehearsal.outline import OUTLINE
 from lsst_commtools.rehearsal.poll import polls
@@ -64,6 +65,7 @@ def gather_night(rehearsal: Rehearsal, night: int) -> dict[str, Any]:
         "Butler repository", lambda: read_quality(rehearsal, night), {"visits": [], "figures": []}
     )
     states, efd = read_states(rehearsal.site, windows)
+    seen, procedures = read_ledger_states(rehearsal.site, windows)
     narrative, log = read_narrative(rehearsal.site, windows)
     reports, service = read_reports(rehearsal.site, day_obs)
     quanta = read_quanta(log_path(settings.work, day_obs, "science"))
@@ -80,7 +82,9 @@ def gather_night(rehearsal: Rehearsal, night: int) -> dict[str, Any]:
         "gathered_utc": now.real_utc.isoformat(),
         "gathered_rehearsal_utc": now.rehearsal_utc.isoformat(),
         "windows": [window.to_dict() for window in windows],
-        "sources": [source.to_dict() for source in (journal, ledger, pipeline, efd, log, service)],
+        "sources": [
+            source.to_dict() for source in (journal, ledger, pipeline, efd, procedures, log, service)
+        ],
         "steps": steps,
         "counts": count_tables(own),
         "calibrations": [_of(entry) for entry in own if entry.kind is Kind.CALIBRATION],
@@ -91,7 +95,7 @@ def gather_night(rehearsal: Rehearsal, night: int) -> dict[str, Any]:
             "failures": backlog.care(group_failures(quanta.failures(night))),
         },
         "quality": {**quality, "page": _data_page(rehearsal, night)},
-        "states": {"efd": states, "journal": journal_states(entries, night)},
+        "states": {"efd": states, "journal": journal_states(entries, night), "ledger": seen},
         "narrative": {**narrative, "journal": narrative_from_journal(entries, night)},
         "night_reports": reports,
         "problems": {

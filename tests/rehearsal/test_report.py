@@ -9,7 +9,9 @@ import pytest
 
 from lsst_commtools.errors import InputError, NotFoundError, RefusedError, ServiceError, SiteError
 from lsst_commtools.notices.service import tai_text
+from lsst_commtools.procedure.by_hand import begin
 from lsst_commtools.rehearsal import Kind, Rehearsal, RehearsalSettings, report
+from lsst_commtools.rehearsal.ledger_states import observed_states
 from lsst_commtools.rehearsal.pages import markdown, write_whole
 from lsst_commtools.rehearsal.sending import send_narrative, send_night_report
 from lsst_commtools.rehearsal.states_figure import states_figure
@@ -180,6 +182,40 @@ def test_time_lost_is_summed_where_its_unit_is_known(held, services):
     assert narrative["journal"][0]["time_lost"] == "60 s (fault)"
     assert "In no sum, as the service does not tell the unit: 0.25 (unit not told)" in page
     assert HOSTILE not in page
+
+
+def test_states_that_procedures_observed_stand_beside_those_of_the_efd(held):
+    held.journal.append(Kind.STEP_STARTED, 1, step="standup", run="a")
+    procedure = begin(held.site)
+    with procedure.step("Take it down") as step:
+        step.observed = {
+            "before": 1,
+            "found": [{"csc": "DIMM", "index": 1, "state": "OFFLINE", "alive": False}],
+        }
+    with procedure.step("Something else") as step:
+        step.observed = {"files": 3}
+    procedure.finish()
+    page = report.write_night_report(held, 1).read_text()
+    content = report.read_report(held, 1)
+    (row,) = content["states"]["ledger"]
+    assert (row["csc"], row["state"]) == ("DIMM:1", "OFFLINE")
+    assert row["told"].endswith("step take-it-down")
+    assert sources(content)["states in the ledger"] == "good"
+    assert "take-it-down" in page
+
+
+@pytest.mark.parametrize(
+    ("observed", "states"),
+    [
+        ({"csc": {"name": "ATDome", "index": 0}, "state": "STANDBY"}, [("ATDome", "STANDBY")]),
+        ({"csc": "DIMM", "index": 2, "before": "ENABLED", "after": "OFFLINE"}, [("DIMM:2", "OFFLINE")]),
+        ({"csc": "DIMM", "index": 2, "state": 5}, []),
+        ({"csc": "", "state": "OFFLINE"}, []),
+        ([None, 7, "x", [[{"csc": "A", "state": "FAULT"}]]], [("A", "FAULT")]),
+    ],
+)
+def test_states_are_found_in_whatever_they_are_nested(observed, states):
+    assert list(observed_states(observed)) == states
 
 
 def test_written_amended_signed(held):
