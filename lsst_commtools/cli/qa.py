@@ -121,10 +121,12 @@ def _read(path: Path, column_map: ColumnMap | None, stamps: str | None) -> StarT
     table = read_star_table(path, column_map, stamps=stamps)
     if table.stamps is None:
         return table
+    from lsst_commtools.qa.higher_moments import measure_higher_moments
     from lsst_commtools.qa.moments import moments_of_stamps
     from lsst_commtools.qa.tables import with_moments
 
-    return with_moments(table, moments_of_stamps(table.stamps))
+    moments = moments_of_stamps(table.stamps)
+    return with_moments(table, moments).with_columns(**vars(measure_higher_moments(table.stamps, moments)))
 
 
 def _number(value: float | None, digits: int = 4) -> str:

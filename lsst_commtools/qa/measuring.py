@@ -25,6 +25,7 @@ from lsst_commtools.qa.tables import StarTable
 from lsst_commtools.qa.wcs import WcsFit, fit_tan_polynomial
 
 __all__ = [
+    "HIGHER_MOMENTS",
     "LEAST_STARS",
     "Measured",
     "Targets",
@@ -38,6 +39,8 @@ __all__ = [
 DEFAULT_ORDER = 3
 LEAST_STARS = 5
 """Fewer stars give no verdict."""
+HIGHER_MOMENTS = ("coma1", "coma2", "trefoil1", "trefoil2", "e4_1", "e4_2", "kurtosis")
+"""Of `higher_moments`, where there were stamps to measure them from."""
 _STARS_PER_TERM = 2
 _CLIP_SIGMA = 5.0
 _BRIGHT_SNR = 50.0
@@ -342,6 +345,7 @@ def _measure_psf(measured: Measured, table: StarTable, sample: NDArray[np.bool_]
         with np.errstate(divide="ignore", invalid="ignore"):
             stars["dt_over_t"] = (table["t"] - table["t_psf"]) / table["t"]
             stars["size"], stars["size_psf"] = np.sqrt(table["t"] / 2.0), np.sqrt(table["t_psf"] / 2.0)
+    stars.update({name: table[name] for name in HIGHER_MOMENTS if name in table})
     if 0 < shaped.sum() < LEAST_STARS:
         problems.append(f"PSF stars: {int(shaped.sum())}, too few to judge")
     measured.figures.update(psf_figures(stars))
@@ -393,6 +397,7 @@ def psf_figures(stars: Mapping[str, NDArray[Any]]) -> dict[str, float]:
                 median(stars[name][sample]),
                 mad(stars[name][sample]),
             )
+    figures.update({name: median(stars[name][sample]) for name in HIGHER_MOMENTS if name in stars})
     if "size" in stars:
         size = stars["size"][sample]
         figures["scaled_size_scatter"] = mad(size - stars["size_psf"][sample]) / median(size)

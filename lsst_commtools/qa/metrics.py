@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lsst_commtools.qa.limits import DEFAULT_LIMITS, Limit, Status, judge, worst
 from lsst_commtools.qa.measuring import (
+    HIGHER_MOMENTS,
     LEAST_STARS,
     Measured,
     find_targets,
@@ -148,6 +149,7 @@ _WCS_KEYS = (
 _PSF_KEYS = (
     "fwhm_arcsec", "e1", "e2", "fwhm_mad_arcsec", "e1_mad", "e2_mad", "n_psf", "ellipticity", "fwhm_pixel",
     "de1_median", "de1_mad", "de2_median", "de2_mad", "dt_over_t_median", "dt_over_t_mad", "scaled_size_scatter",
+    *HIGHER_MOMENTS,
 )  # fmt: skip
 _ALWAYS = {"order", "n_used", "ra_mad_mas", "dec_mad_mas", "pixel_scale_arcsec", "fwhm_arcsec", "e1", "e2"}
 _COUNTS = {"order", "n_used", "n_matched", "n_psf"}

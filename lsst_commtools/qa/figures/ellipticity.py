@@ -12,6 +12,7 @@ from lsst_commtools.qa.figures.correlations import rho_figure, significance_map
 from lsst_commtools.qa.figures.distributions import ellipticity_histogram
 from lsst_commtools.qa.figures.export import write_html
 from lsst_commtools.qa.figures.series import night_series
+from lsst_commtools.qa.figures.style import flow
 from lsst_commtools.qa.model_health import ModelHealth
 from lsst_commtools.qa.psf_metrics import EllipticityMetrics
 from lsst_commtools.qa.survey import SurveyStars, shapes_of_visits
@@ -34,8 +35,6 @@ def ellipticity_blocks(metrics: EllipticityMetrics, stars: SurveyStars) -> list[
     list
         Texts, tables and bokeh models.
     """
-    from bokeh.layouts import gridplot
-
     blocks: list[Any] = [
         f"{metrics.n_stars} {metrics.sample} in {len(metrics.visits)} visits: status {metrics.status}."
     ]
@@ -52,7 +51,7 @@ def ellipticity_blocks(metrics: EllipticityMetrics, stars: SurveyStars) -> list[
         visits = pd.DataFrame({"visit": [h.visit for h in metrics.health], "chi2_per_dof": chi2})
         plots.append(night_series(visits, "chi2_per_dof", title="PSF model: chi2 per degree of freedom"))
     plots += _maps(stars)
-    return [*blocks, ("Figures", ""), gridplot(plots, ncols=2, merge_tools=False)] if plots else blocks
+    return [*blocks, ("Figures", ""), flow(plots)] if plots else blocks
 
 
 def write_ellipticity_report(metrics: EllipticityMetrics, stars: SurveyStars, path: Path) -> Path:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from bokeh.layouts import column, row
+from bokeh.layouts import column
 from bokeh.models import ColumnDataSource, CustomJS, DataTable, Div, NumberFormatter, TableColumn
 from bokeh.plotting import figure
 from bokeh.transform import linear_cmap
@@ -17,7 +17,7 @@ from lsst_commtools.instrument.cameras import Camera
 from lsst_commtools.qa.figures.density import density_map
 from lsst_commtools.qa.figures.export import write_html
 from lsst_commtools.qa.figures.focal_plane import focal_plane_mosaic
-from lsst_commtools.qa.figures.style import SEQUENTIAL, add_hover, make_figure
+from lsst_commtools.qa.figures.style import SEQUENTIAL, add_hover, flow, make_figure
 from lsst_commtools.qa.statistics import finite
 
 __all__ = ["focal_plane_explorer", "linked_stars", "night_explorer", "write_focal_plane_report"]
@@ -187,7 +187,9 @@ def focal_plane_explorer(
     title = f"{value}: mean of {len(stars)} stars in cells"
     cells = density_map(stars["x_mm"], stars["y_mm"], stars[value], title=title, unit=unit)
     points, histogram, table = linked_stars(source, value, x="x_mm", y="y_mm", unit=unit)
-    return column(row(cells, mosaic), words, row(points, column(histogram, table)))
+    return column(
+        flow([cells, mosaic]), words, flow([points, column(histogram, table)]), sizing_mode="stretch_width"
+    )
 
 
 def _thinned(stars: pd.DataFrame, value: str, most: int) -> dict[str, Any]:

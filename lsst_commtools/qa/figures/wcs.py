@@ -14,7 +14,7 @@ from lsst_commtools.instrument.cameras import Camera
 from lsst_commtools.qa.figures.export import write_html
 from lsst_commtools.qa.figures.focal_plane import focal_plane_mosaic
 from lsst_commtools.qa.figures.series import night_series, night_source
-from lsst_commtools.qa.figures.style import CATEGORY, add_hover, make_figure
+from lsst_commtools.qa.figures.style import CATEGORY, add_hover, flow, make_figure
 from lsst_commtools.qa.refraction import refraction_stretch_ppm
 from lsst_commtools.qa.wcs_night import FIGURES, NightWcs
 
@@ -65,8 +65,6 @@ def wcs_blocks(measured: NightWcs, camera: Camera | None = None) -> list[Any]:
     list
         Texts, tables and bokeh models; series share their selection.
     """
-    from bokeh.layouts import gridplot
-
     visits = measured.visits
     known = int(np.isfinite(visits["pixel_scale_arcsec"]).sum())
     blocks: list[Any] = [f"{known} of {len(visits)} visits have a WCS."]
@@ -93,7 +91,7 @@ def wcs_blocks(measured: NightWcs, camera: Camera | None = None) -> list[Any]:
         plots.append(refraction_figure(visits))
     if camera is not None and len(measured.corners):
         plots.append(corner_mosaic(measured.corners, camera))
-    return [*blocks, gridplot(plots, ncols=2, merge_tools=False)] if plots else blocks
+    return [*blocks, flow(plots)] if plots else blocks
 
 
 def write_wcs_report(measured: NightWcs, path: Path, camera: Camera | None = None) -> Path:
