@@ -33,7 +33,10 @@ from lsst_commtools.rehearsal.telling import (
 if TYPE_CHECKING:
     from lsst_commtools.rehearsal.rehearsal import Rehearsal
 
-__all__ = ["count_tables", "gather_night", "read_quality"]
+__all__ = ["FORMAT", "count_tables", "gather_night", "read_quality"]
+
+FORMAT = 1
+"""Raised whenever a page of what was gathered before could not be drawn any more."""
 
 _OF_ONE_EXPOSURE = "exposure-"
 _TRANSFERRED = "transferred"
@@ -73,6 +76,7 @@ def gather_night(rehearsal: Rehearsal, night: int) -> dict[str, Any]:
     change = backlog.compare(night)
     journal = Source("journal of the rehearsal", "good", f"{len(own)} entries of this night.")
     return {
+        "format": FORMAT,
         "night": night,
         "day_obs": day_obs,
         "rehearsal": settings.work.name,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lsst_commtools.errors import InputError, NotFoundError, RefusedError
 from lsst_commtools.rehearsal.failures import FAILURE_LIMIT
-from lsst_commtools.rehearsal.gather import gather_night
+from lsst_commtools.rehearsal.gather import FORMAT, gather_night
 from lsst_commtools.rehearsal.journal import Entry, Kind
 from lsst_commtools.rehearsal.monitor import campaign_state, write_page
 from lsst_commtools.rehearsal.outline import Role
@@ -103,16 +103,20 @@ def read_report(rehearsal: Rehearsal, night: int) -> dict[str, Any]:
     Raises
     ------
     NotFoundError
-        If it was not written.
+        If it was not written, or by another version of this package.
     """
     path = rehearsal.settings.report / f"{_name(rehearsal.night(night).day_obs)}.json"
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError):
+        content = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        content = {}
+    if content.get("format") != FORMAT:
+        why = "written by another version of this package" if content else "not written"
         raise NotFoundError(
-            f"The report of night {night} was not written.",
+            f"The report of night {night} was {why}.",
             advice=f"Write it with 'commtools rehearse report --night {night}'.",
-        ) from None
+        )
+    return content
 
 
 def draw_report(rehearsal: Rehearsal, night: int) -> Path:

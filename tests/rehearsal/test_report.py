@@ -235,6 +235,15 @@ def test_written_amended_signed(held):
     assert kinds == [Kind.REPORT_WRITTEN, Kind.REPORT_SIGNED, Kind.REPORT_AMENDED, Kind.REPORT_SIGNED]
 
 
+@pytest.mark.parametrize("text", ["", "[1, 2]", "{", '{"format": 0}', "7"])
+def test_a_report_of_another_version_is_written_again_not_drawn(held, text):
+    report.write_night_report(held, 1)
+    (held.settings.report / "night_20261120.json").write_text(text)
+    with pytest.raises(NotFoundError, match=r"not written|another version"):
+        report.amend_report(held, 1, "plan", "x")
+    assert "not written" in report.write_rehearsal_report(held).read_text()
+
+
 def test_written_again_it_keeps_what_was_amended_and_is_not_signed_any_more(held):
     report.write_night_report(held, 1)
     report.amend_report(held, 1, "problems", "seen by eye", who="Ana")
