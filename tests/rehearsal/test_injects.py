@@ -212,6 +212,18 @@ def test_it_fires_at_its_time_and_is_undone_at_its_time(sealed, inject_journal, 
     assert Quota(work).limit_bytes is None
 
 
+def test_before_a_step_it_lasts_from_the_hour_of_the_step_on(sealed, inject_journal, work):
+    injector = sealed({**FULL, "at_utc": "", "before": "transmit-science"})
+    clock_at(inject_journal, "2026-11-20T21:00:00")
+    injector.before("transmit-science", 1)
+    clock_at(inject_journal, "2026-11-21T00:30:00")
+    injector.tick()
+    assert Quota(work).free_bytes == 0, "nothing was sent before 0:30"
+    clock_at(inject_journal, "2026-11-21T00:50:01")
+    injector.tick()
+    assert Quota(work).limit_bytes is None
+
+
 def test_while_a_step_runs_it_fires_as_soon_as_it_can(sealed, inject_journal, work):
     injector = sealed(
         {

@@ -16,6 +16,7 @@ from lsst_commtools.rehearsal.injects.ground import Ground
 from lsst_commtools.rehearsal.injects.sealing import FiringRecord, SealedFolder
 from lsst_commtools.rehearsal.injects.values import Inject
 from lsst_commtools.rehearsal.journal import Journal, Kind
+from lsst_commtools.rehearsal.outline import find_step, planned_utc
 from lsst_commtools.rehearsal.rehearsal import problem_id
 
 if TYPE_CHECKING:
@@ -230,9 +231,16 @@ class Injector:
         record.fired_utc = now.real_utc.isoformat()
         record.fired_rehearsal_utc = now.rehearsal_utc.isoformat()
         if inject.lasts is not None:
-            record.ends_rehearsal_utc = (now.rehearsal_utc + inject.lasts).isoformat()
+            record.ends_rehearsal_utc = (self._begins(inject, now.rehearsal_utc) + inject.lasts).isoformat()
         self._folder.save(records)
         self._apply(inject.id, record, records)
+
+    def _begins(self, inject: Inject, now: dt.datetime) -> dt.datetime:
+        """Tell from when on a fault lasts: before a step the clock is still to be set to the step's hour."""
+        step = inject.before or inject.during
+        if not step:
+            return now
+        return max(now, planned_utc(find_step(step), self._nights[inject.night - 1]))
 
     def _apply(self, name: str, record: FiringRecord, records: dict[str, FiringRecord]) -> None:
         try:

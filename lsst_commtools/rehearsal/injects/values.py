@@ -71,7 +71,7 @@ class Inject(_Table):
         One of them: a step of the outline, before which or at the beginning of which it comes; or a time of the
         rehearsal ``HH:MM``, in the 24 hours from noon UTC of the night's date.
     lasts
-        Rehearsal time after which it is undone; by default at the end of the rehearsal.
+        Rehearsal time after which it is undone, from the hour of the step; by default at the end of the rehearsal.
     parameters
         As the kind of fault takes them.
     expect
