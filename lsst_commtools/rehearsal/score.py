@@ -45,7 +45,8 @@ class InjectScore:
     by_expected_role
         Whether the role that should notice it did, as the first or later; None where anybody may, or nobody did.
     after_s, after_real_s
-        How long it took, in seconds of the rehearsal and on the wall; None where nobody noticed it.
+        How long it took, in seconds of the rehearsal (from the hour of the step before which it came) and on the wall;
+        None where nobody noticed it.
     within_s
         How long it may take, in seconds of the rehearsal.
     problem
@@ -220,7 +221,7 @@ def _judge(
     first = min([*naming, *pointing], key=lambda e: e.number, default=None)
     if naming:
         first = naming[0]
-    fired = _moment(told["fired_rehearsal_utc"])
+    begins = _moment(told["begins_rehearsal_utc"])
     within_s, wanted = told["within_s"], told["expected_role"]
     common: dict[str, Any] = {
         "inject": told["inject"],
@@ -233,10 +234,10 @@ def _judge(
         "reason": told["not_undone"],
     }
     if first is None:
-        lasted_s = (_last_moment(entries) - fired).total_seconds()
+        lasted_s = (_last_moment(entries) - begins).total_seconds()
         over = within_s is not None and lasted_s >= within_s
         return InjectScore(noticing=Noticing.MISSED if over else Noticing.UNKNOWN, **common)
-    after_s = (_moment(first.at_rehearsal_utc) - fired).total_seconds()
+    after_s = max(0.0, (_moment(first.at_rehearsal_utc) - begins).total_seconds())
     return InjectScore(
         noticing=Noticing.LATE if within_s is not None and after_s > within_s else Noticing.NOTICED,
         named=bool(naming),

@@ -62,6 +62,7 @@ def fired(minute, after_entry, **changes):
         "after_entry": after_entry,
         "fired_utc": f"2027-01-05T09:{minute // 60:02d}:{minute % 60:02d}.000Z",
         "fired_rehearsal_utc": f"2026-11-20T{20 + minute // 60:02d}:{minute % 60:02d}:00.000Z",
+        "begins_rehearsal_utc": f"2026-11-20T{20 + minute // 60:02d}:{minute % 60:02d}:00.000Z",
         "undone_utc": "",
         "undone_rehearsal_utc": "",
         "not_undone": "",
@@ -183,3 +184,16 @@ def test_a_rehearsal_without_injects_has_only_problems():
 def test_a_broken_seal_is_never_good(story):
     story.problem(15, "missing-detector", "visit 2026112000007, detector 4 (R22_S11)")
     assert not story.reveal(90, fired(5, 1), intact=False).good
+
+
+def test_before_its_step_has_begun_nobody_is_late(story):
+    where = "visit 2026112000007, detector 4 (R22_S11)"
+    story.problem(70, "missing-detector", where)
+    later = story.reveal(90, fired(5, 1, begins_rehearsal_utc="2026-11-20T21:00:00.000Z")).injects[0]
+    assert (later.noticing, later.after_s) == ("noticed", 600.0)
+
+
+def test_noticed_at_once_is_no_negative_time(story):
+    story.problem(6, "missing-detector", "visit 2026112000007, detector 4 (R22_S11)")
+    found = story.reveal(90, fired(5, 1, begins_rehearsal_utc="2026-11-20T21:00:00.000Z")).injects[0]
+    assert (found.noticing, found.after_s, found.after_real_s) == ("noticed", 0.0, 1.0)

@@ -230,13 +230,15 @@ class Injector:
         record.after_entry = entries[-1].number if entries else 0
         record.fired_utc = now.real_utc.isoformat()
         record.fired_rehearsal_utc = now.rehearsal_utc.isoformat()
+        begins = self._begins(inject, now.rehearsal_utc)
+        record.begins_rehearsal_utc = begins.isoformat()
         if inject.lasts is not None:
-            record.ends_rehearsal_utc = (self._begins(inject, now.rehearsal_utc) + inject.lasts).isoformat()
+            record.ends_rehearsal_utc = (begins + inject.lasts).isoformat()
         self._folder.save(records)
         self._apply(inject.id, record, records)
 
     def _begins(self, inject: Inject, now: dt.datetime) -> dt.datetime:
-        """Tell from when on a fault lasts: before a step the clock is still to be set to the step's hour."""
+        """Tell from when on a fault counts: before a step the clock is still to be set to the step's hour."""
         step = inject.before or inject.during
         if not step:
             return now
@@ -305,6 +307,7 @@ class Injector:
             "after_entry": record.after_entry,
             "fired_utc": _iso(record.fired_utc),
             "fired_rehearsal_utc": _iso(record.fired_rehearsal_utc),
+            "begins_rehearsal_utc": _iso(record.begins_rehearsal_utc),
             "undone_utc": _iso(record.undone_utc),
             "undone_rehearsal_utc": _iso(record.undone_rehearsal_utc),
             "not_undone": record.reason if record.status == "undoing" else "",

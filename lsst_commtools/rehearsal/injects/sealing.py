@@ -48,6 +48,8 @@ class FiringRecord:
         When it was fired, by both clocks.
     after_entry
         Number of the last entry in the journal at that time.
+    begins_rehearsal_utc
+        From when on it counts: not before the hour of its step.
     ends_rehearsal_utc
         When it is to be undone; empty for the end of the rehearsal.
     undone_utc, undone_rehearsal_utc
@@ -62,6 +64,7 @@ class FiringRecord:
     fired_utc: str = ""
     fired_rehearsal_utc: str = ""
     after_entry: int = 0
+    begins_rehearsal_utc: str = ""
     ends_rehearsal_utc: str = ""
     undone_utc: str = ""
     undone_rehearsal_utc: str = ""
