@@ -23,6 +23,21 @@ def empty_home(tmp_path_factory, monkeypatch):
         os.environ.pop(name, None)
 
 
+@pytest.fixture
+def watched_page():
+    """A page of the system's chromium that must have no error, and ask no other computer, to the end of the test."""
+    from lsst_commtools.errors import NotFoundError
+    from lsst_commtools.testing.browser import open_browser
+
+    try:
+        with open_browser() as new_page:
+            watched = new_page()
+            yield watched
+            assert watched.wrong == []
+    except NotFoundError as error:
+        pytest.skip(str(error))
+
+
 @pytest.fixture(scope="session")
 def test_data():
     """Folder of the shared real data."""

@@ -41,7 +41,8 @@ COLOURS = {
 }
 """Background and text of each tone, with a contrast of 4.5 or more."""
 
-_SHEET = """<style>
+# JupyterLab's shortcuts take arrow keys from choices, and D, D deletes the cell: within a panel its keys are its own.
+_SHEET = """<style onload="const panel = this.closest('.commtools'); if (panel) panel.dataset.lmSuppressShortcuts = true">
 .commtools { color: var(--jp-content-font-color1, #1a1a1a); max-width: 100%; }
 .commtools .widget-html-content, .commtools .jupyter-widgets-html-content { line-height: 1.5; overflow-wrap: anywhere; }
 .commtools table.ct { border-collapse: collapse; font-size: var(--jp-content-font-size1, 14px); }

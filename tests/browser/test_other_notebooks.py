@@ -11,3 +11,25 @@ pytestmark = pytest.mark.browser
 
 def test_notebook(notebook, run_in_lab, keep_pictures):
     keep_pictures(run_in_lab(notebook), notebook)
+
+
+def test_a_night_and_an_image_are_chosen(run_in_lab):
+    opened = run_in_lab("repos/find_images.ipynb")
+    browser = opened.outputs
+    browser.get_by_text("4 of 4 images are there").wait_for()
+    browser.get_by_label("day_obs").fill("20190529")
+    browser.get_by_role("button", name="Show night").click()
+    browser.get_by_text("2019052900001-det000.fits").first.wait_for()
+    browser.get_by_label("image").select_option("3")
+    browser.get_by_text("2019052900003-det000.fits").first.wait_for()
+    assert browser.locator("img").first.evaluate("image => image.naturalWidth") > 100
+    browser.get_by_label("day_obs").fill("yesterday")
+    browser.get_by_role("button", name="Show night").click()
+    browser.get_by_role("alert").get_by_text("yesterday").wait_for()
+
+
+def test_start_page_leads_to_a_notebook(run_in_lab, lab):
+    run_in_lab("images/choose_image.ipynb")
+    opened = run_in_lab("index.ipynb")
+    opened.page.get_by_role("link", name="Choose a lab image").click()
+    opened.page.get_by_role("heading", name="Which image do I start?").wait_for()

@@ -174,7 +174,7 @@ def _handler(ledger: Ledger, run: str, token: str) -> type[http.server.BaseHTTPR
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.send_header("Cache-Control", "no-store")
-            self.send_header("Content-Security-Policy", "default-src 'self' 'unsafe-inline'")
+            self.send_header("Content-Security-Policy", "default-src 'self' 'unsafe-inline'; img-src data:")
             self.end_headers()
             self.wfile.write(body)
 
