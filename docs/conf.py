@@ -26,6 +26,8 @@ default_role = "py:obj"
 add_module_names = False
 napoleon_google_docstring = False
 napoleon_use_rtype = False
+# Written out, numpy's union fills a page.
+autodoc_type_aliases = {"ArrayLike": "ArrayLike"}
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True, "exclude-members": "model_config"}
 python_maximum_signature_line_length = 88

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import itertools
 import tomllib
 from collections import Counter
 from dataclasses import dataclass
@@ -13,7 +14,9 @@ import grimp
 _PACKAGE = "lsst_commtools"
 # Nearly every room stands on these: a mark in the room says so, an arrow would only hide the others.
 _GROUND = ("errors", "ids", "site", "instrument")
-_WIDTH, _ROOM, _HEIGHT, _FLOOR, _MARGIN = 960, 106, 46, 104, 12
+_WIDTH, _ROOM, _HEIGHT, _FLOOR, _MARGIN = 960, 106, 56, 112, 12
+# A room that has its floor for itself stands aside, so that arrows pass it.
+_ASIDE = (0.12, 0.72, 0.28, 0.88, 0.5)
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ def _room(module: str) -> str:
 def draw(house: House) -> str:
     """Draw the house as SVG, in the colours of the page around it."""
     places = _places(house)
-    height = len(house.floors) * _FLOOR - (_FLOOR - _HEIGHT) + 2 * _MARGIN
+    height = len(_floors(house)) * _FLOOR - (_FLOOR - _HEIGHT) + 2 * _MARGIN
     parts = [
         (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img" '
@@ -69,13 +72,23 @@ def draw(house: House) -> str:
     return "\n".join([*parts, "</svg>\n"])
 
 
+def _floors(house: House) -> list[tuple[str, ...]]:
+    """Give the floors as they are drawn: the ground is one."""
+    above = [floor for floor in house.floors if not set(floor) <= set(_GROUND)]
+    return [*above, tuple(room for floor in house.floors for room in floor if room in _GROUND)]
+
+
 def _places(house: House) -> dict[str, tuple[float, float]]:
     """Give the upper left corner of each room."""
     places = {}
-    for number, floor in enumerate(house.floors):
+    aside = itertools.cycle(_ASIDE)
+    for number, floor in enumerate(_floors(house)):
+        y = _MARGIN + number * _FLOOR
+        if len(floor) == 1:
+            places[floor[0]] = (_MARGIN + next(aside) * (_WIDTH - 2 * _MARGIN - _ROOM), y)
+            continue
         gap = (_WIDTH - 2 * _MARGIN - len(floor) * _ROOM) / (len(floor) + 1)
-        for i, room in enumerate(floor):
-            places[room] = (_MARGIN + gap + i * (_ROOM + gap), _MARGIN + number * _FLOOR)
+        places.update({room: (_MARGIN + gap + i * (_ROOM + gap), y) for i, room in enumerate(floor)})
     return places
 
 
@@ -92,12 +105,12 @@ def _arrow(above: tuple[float, float], below: tuple[float, float], title: str) -
 def _box(house: House, room: str, place: tuple[float, float]) -> str:
     x, y = place
     stands_on = [g for g in _GROUND if (room, g) in house.arrows]
+    text = '<text x="{x:.0f}" y="{y:.0f}" text-anchor="middle" font-size="{size}" fill="currentColor">{words}</text>'
+    lines = [text.format(x=x + _ROOM / 2, y=y + 20, size=14, words=room)]
+    for number, pair in enumerate((stands_on[:2], stands_on[2:])):
+        lines.append(text.format(x=x + _ROOM / 2, y=y + 36 + 13 * number, size=10, words=" · ".join(pair)))
     return (
         f"<g><title>{room} stands on {', '.join(stands_on) or 'nothing'}</title>"
         f'<rect x="{x:.0f}" y="{y:.0f}" width="{_ROOM}" height="{_HEIGHT}" rx="6" '
-        'style="fill:var(--color-background-primary,#fff)" stroke="currentColor"/>'
-        f'<text x="{x + _ROOM / 2:.0f}" y="{y + 20:.0f}" text-anchor="middle" font-size="14" '
-        f'fill="currentColor">{room}</text>'
-        f'<text x="{x + _ROOM / 2:.0f}" y="{y + 37:.0f}" text-anchor="middle" font-size="10" '
-        f'fill="currentColor">{" · ".join(stands_on)}</text></g>'
+        f'style="fill:var(--color-background-primary,#fff)" stroke="currentColor"/>{"".join(lines)}</g>'
     )

@@ -57,7 +57,9 @@ def test_reference_has_every_public_name(extension):
     for room in ROOMS:
         for name in importlib.import_module(f"lsst_commtools.{room}").__all__:
             assert re.search(
-                rf"^\.\. (auto\w+|py:data):: lsst_commtools\.{room}\.{name}$", pages[f"{room}.md"], re.M
+                rf"^\.\. (auto\w+|py:data):: lsst_commtools\.{room}\.{name}$",
+                pages[f"{room}.md"],
+                re.MULTILINE,
             )
 
 
