@@ -58,6 +58,8 @@ def _figure(window: str, rows: Sequence[Mapping[str, Any]]) -> str:
         f'<text x="{x}" y="{height - 5}" text-anchor="{anchor}">{moment:%Y-%m-%d %H:%M} UTC</text>'
         for x, anchor, moment in labels
     ]
+    middle = _NAME_PX + _WIDTH_PX / 2
+    parts.append(f'<text x="{middle:g}" y="{height - 5}" text-anchor="middle">{_safe(window)}</text>')
     return "".join([*parts, "</svg>"])
 
 
