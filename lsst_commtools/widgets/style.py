@@ -42,7 +42,12 @@ COLOURS = {
 """Background and text of each tone, with a contrast of 4.5 or more."""
 
 # JupyterLab's shortcuts take arrow keys from choices, and D, D deletes the cell: within a panel its keys are its own.
-_SHEET = """<style onload="const panel = this.closest('.commtools'); if (panel) panel.dataset.lmSuppressShortcuts = true">
+# It looks for the mark at the element that has the focus, before it looks further up.
+_KEYS = (
+    "this.closest('.commtools').addEventListener('focusin', e => e.target.dataset.lmSuppressShortcuts = true)"
+)
+_SHEET = f"""<style onload="{_KEYS}">"""
+_SHEET += """
 .commtools { color: var(--jp-content-font-color1, #1a1a1a); max-width: 100%; }
 .commtools .widget-html-content, .commtools .jupyter-widgets-html-content { line-height: 1.5; overflow-wrap: anywhere; }
 .commtools table.ct { border-collapse: collapse; font-size: var(--jp-content-font-size1, 14px); }
