@@ -192,6 +192,16 @@ class LoveBackend:
                 advice="See love.url with its subpath, and whether a proxy lets websockets through.",
             )
 
+    def check_answering(self) -> None:
+        """See whether LOVE answers requests: what its websocket tells goes on where they fail.
+
+        Raises
+        ------
+        ServiceError
+            If it does not, by cause.
+        """
+        self._session.get("validate-token/no_config/")
+
     def tai_now_s(self) -> float:
         """Give LOVE's TAI clock.
 

@@ -21,6 +21,7 @@ from lsst_commtools.night.expectations import unprocessed_images
 from lsst_commtools.night.verdicts import VisitVerdict, judge_night
 from lsst_commtools.qa.limits import DEFAULT_LIMITS, Status, worst
 from lsst_commtools.rehearsal.camera import read_published
+from lsst_commtools.rehearsal.checks import check_arrivals
 from lsst_commtools.rehearsal.journal import Kind
 from lsst_commtools.rehearsal.outline import Role
 from lsst_commtools.rehearsal.processing import arrival_journal
@@ -209,7 +210,7 @@ def judge_processing(night: RehearsalNight) -> Processing:
     limit = night.rehearsal.site.rehearsal.failure_rate_limit
     begun, failed = _fate(quanta)
     fraction = len(failed) / len(begun) if begun else None
-    problems = unprocessed_images(images.ingested, images.processed, failed)
+    problems = [*unprocessed_images(images.ingested, images.processed, failed), *check_arrivals(night)]
     if fraction is not None and fraction > limit:
         what = f"{len(failed)} of {len(begun)} detector images failed ({fraction:.1%}); up to {limit:.1%} is accepted."
         problems.append(Problem("failure-rate", what, f"processing of {night.day_obs}"))

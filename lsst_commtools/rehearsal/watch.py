@@ -7,12 +7,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from lsst_commtools.control import Control, CscState, SummaryState
+from lsst_commtools.control.connect import connect_love
 from lsst_commtools.errors import CommtoolsError, InputError, ServiceError
 from lsst_commtools.night.counts import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from lsst_commtools.control.love import LoveBackend
     from lsst_commtools.control.scripts import QueueState
     from lsst_commtools.site import Site
 
@@ -91,6 +93,7 @@ class ObservatoryWatch:
 
     def __init__(self, site: Site) -> None:
         self._site = site
+        self._love: LoveBackend | None = None
         self._control: Control | None = None
 
     def __enter__(self) -> Self:
@@ -117,8 +120,10 @@ class ObservatoryWatch:
             simulator does not run, nothing was observed, and that is said.
         """
         try:
-            if self._control is None:
-                self._control = Control(self._site)
+            if self._control is None or self._love is None:
+                self._love = connect_love(self._site)
+                self._control = Control(self._site, self._love)
+            self._love.check_answering()
             states = tuple(self._control.states())
             queues = [self._control.queue(name) for name in _QUEUES]
             seen = {queue.index: queue.state() for queue in queues}

@@ -123,3 +123,13 @@ def test_the_simulator_refuses_what_it_does_not_know(simulated):
         ask_simulator({"do": "explode"})
     with pytest.raises(RejectedError):
         ask_simulator({"do": "mend", "csc": "ATDome", "state": "HAPPY"})
+
+
+def test_a_service_that_goes_down_under_a_watch_is_seen_though_its_websocket_still_tells(
+    simulated, observatory_ground, watch
+):
+    assert not look_until(watch, lambda sight: sight.states).problems
+    plan = strike(observatory_ground, "service-down")
+    assert kinds(watch.look()) == ["service-down"]
+    undo(observatory_ground, "service-down", plan)
+    look_until(watch, lambda sight: not sight.problems and sight.states)

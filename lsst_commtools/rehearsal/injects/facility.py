@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -19,6 +20,7 @@ from lsst_commtools.procedure.identity import ProcessId
 from lsst_commtools.rehearsal.batch import BatchQueue, Reservation
 from lsst_commtools.rehearsal.injects.durations import Duration
 from lsst_commtools.rehearsal.injects.ground import FaultKind, FaultParameters, Ground, Plan
+from lsst_commtools.rehearsal.injects.raws import ImageParameters, find_images
 from lsst_commtools.rehearsal.lab_site import environments_file, lab_site, listing_file
 from lsst_commtools.rehearsal.line import Disturbance, Line
 from lsst_commtools.rehearsal.quota import Quota
@@ -208,12 +210,15 @@ def _undo_held(ground: Ground, plan: Plan) -> None:
         _queue(ground).release(held["id"])
 
 
-def _prepare_group(_: Ground, parameters: _Group, __: Path) -> Plan:
-    return Plan(
-        f"The batch system refused group {parameters.group}.",
-        ((f"group {parameters.group}",),),
-        {"group": parameters.group},
-    )
+def _prepare_group(ground: Ground, parameters: _Group, _: Path) -> Plan:
+    group = parameters.group
+    marks: list[tuple[str, ...]] = [(f"group {group}:",)]
+    with contextlib.suppress(
+        NotFoundError
+    ):  # where each visit is a group of its own, it is known by its visit too
+        image = find_images(ground, ImageParameters(visit=group, detector=None))[0][0]
+        marks.append((f"visit {image.obs_id.exposure_id}",))
+    return Plan(f"The batch system refused group {group}.", tuple(marks), {"group": group})
 
 
 def _apply_group(ground: Ground, plan: Plan) -> None:

@@ -355,7 +355,7 @@ FILE_FAULTS = (
         _prepare_calibration,
         _apply_calibration,
         _put_back,
-        follows=("no-calibration", "calibration-failed", "not-measured"),
+        follows=("calibration-passed-over", "no-calibration", "calibration-failed", "not-measured"),
     ),
     FaultKind(
         "late-transfer",
