@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from lsst_commtools.rehearsal.monitor import LivePage, campaign_state
     from lsst_commtools.rehearsal.night import RehearsalNight
     from lsst_commtools.rehearsal.outline import FINAL_STANDUP, OUTLINE, Role, Step, find_step
+    from lsst_commtools.rehearsal.people import Roster, begin_shift, hand_over
+    from lsst_commtools.rehearsal.poll import Poll, answer_poll, close_poll, open_poll, polls
+    from lsst_commtools.rehearsal.precursors import Precursors, read_precursors, shipped_precursors
     from lsst_commtools.rehearsal.progress import QuantumLog
     from lsst_commtools.rehearsal.rehearsal import Rehearsal, problem_id
     from lsst_commtools.rehearsal.report import (
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
         write_night_report,
         write_rehearsal_report,
     )
+    from lsst_commtools.rehearsal.score import Score
     from lsst_commtools.rehearsal.settings import RehearsalSettings, default_rehearsal
     from lsst_commtools.rehearsal.standup import write_standup
 
@@ -43,20 +47,32 @@ __all__ = [
     "Journal",
     "Kind",
     "LivePage",
+    "Poll",
+    "Precursors",
     "QuantumLog",
     "Rehearsal",
     "RehearsalNight",
     "RehearsalSettings",
     "Role",
+    "Roster",
+    "Score",
     "Step",
     "amend_report",
+    "answer_poll",
+    "begin_shift",
     "campaign_state",
     "change_problem",
+    "close_poll",
     "default_rehearsal",
     "failure_rate",
     "find_step",
     "group_failures",
+    "hand_over",
+    "open_poll",
+    "polls",
     "problem_id",
+    "read_precursors",
+    "shipped_precursors",
     "sign_report",
     "write_night_report",
     "write_rehearsal_report",
@@ -84,6 +100,17 @@ _HOMES = {
     "Role": "outline",
     "Step": "outline",
     "find_step": "outline",
+    "Roster": "people",
+    "begin_shift": "people",
+    "hand_over": "people",
+    "Poll": "poll",
+    "answer_poll": "poll",
+    "close_poll": "poll",
+    "open_poll": "poll",
+    "polls": "poll",
+    "Precursors": "precursors",
+    "read_precursors": "precursors",
+    "shipped_precursors": "precursors",
     "QuantumLog": "progress",
     "Rehearsal": "rehearsal",
     "problem_id": "rehearsal",
@@ -91,6 +118,7 @@ _HOMES = {
     "sign_report": "report",
     "write_night_report": "report",
     "write_rehearsal_report": "report",
+    "Score": "score",
     "RehearsalSettings": "settings",
     "default_rehearsal": "settings",
     "write_standup": "standup",
