@@ -77,6 +77,7 @@ class Task:
 
 TASKS = (
     Task("Test a component", "See all CSCs, change one", "csc/summary.ipynb", "commtools csc states"),
+    Task("Test a component", "See how states went over time", "csc/state_history.ipynb", "commtools csc watch"),
     Task("Test a component", "Bring a CSC to a state", "csc/set_state.ipynb", "commtools csc set"),
     Task("Test a component", "Test a CSC in place of production", "csc/test_csc.ipynb", "commtools csc test"),
     Task("Test a component", "Put a production CSC back", "csc/restore_production.ipynb", "commtools csc restore"),
@@ -94,6 +95,18 @@ TASKS = (
     Task("Choose the software", "Check the site's images", "images/check_images.ipynb", "commtools images check"),
     Task("Choose the software", "Try notebooks on images", "images/compat_matrix.ipynb", "commtools images compat"),
     Task("Choose the software", "See what is verified", "releases/milestone_readiness.ipynb", "commtools releases"),
+    Task("Hold a rehearsal", "Transmit calibrations", "rehearsal/01_transmit_calibrations.ipynb", "commtools rehearse"),
+    Task("Hold a rehearsal", "Generate calibrations", "rehearsal/02_generate_calibrations.ipynb", "commtools rehearse"),
+    Task("Hold a rehearsal", "Hold the afternoon standup", "rehearsal/03_standup.ipynb", "commtools rehearse"),
+    Task("Hold a rehearsal", "Select the configuration", "rehearsal/04_select_configuration.ipynb", "commtools rehearse"),
+    Task("Hold a rehearsal", "Transmit the science", "rehearsal/05_transmit_science.ipynb", "commtools rehearse"),
+    Task("Hold a rehearsal", "Run the science pipeline", "rehearsal/06_run_pipeline.ipynb", "commtools rehearse"),
+    Task("Hold a rehearsal", "Judge the processing", "rehearsal/07_qa_processing.ipynb", "commtools rehearse"),
+    Task("Hold a rehearsal", "Examine the products", "rehearsal/08_examine_products.ipynb", "commtools rehearse"),
+    Task("Hold a rehearsal", "Judge the observations", "rehearsal/09_qa_observations.ipynb", "commtools rehearse"),
+    Task("Hold a rehearsal", "Monitor the campaign", "rehearsal/10_monitor_campaign.ipynb", "commtools rehearse"),
+    Task("Hold a rehearsal", "Write the night's report", "rehearsal/11_nightly_report.ipynb", "commtools rehearse"),
+    Task("Hold a rehearsal", "Hold the final standup", "rehearsal/12_final_standup.ipynb", "commtools rehearse"),
 )  # fmt: skip
 """Every notebook of the package, with the command that does the same."""
 

@@ -20,7 +20,7 @@ from lsst_commtools.site import Site
 procedure = begin(Site.load())
 print(procedure.run, flush=True)
 hold = procedure.hold("Open the dome", roles=["lead"], timeout_s=240, observation={"wind_m_s": 4})
-print(hold.status, flush=True)
+print("ended", hold.status, flush=True)
 procedure.finish()
 """
 
@@ -69,7 +69,8 @@ def waiting_run(browser_world):
     """A run that waits at a hold; its name, and a function that gives how the hold ended."""
     command = [sys.executable, "-c", HOLD]
     process = subprocess.Popen(command, env=browser_world.environment, stdout=subprocess.PIPE, text=True)
-    yield process.stdout.readline().strip(), lambda: process.stdout.readline().strip()
+    run = process.stdout.readline().strip()
+    yield run, lambda: next(line.strip() for line in process.stdout if line.startswith("ended"))
     process.kill()
     process.wait()
     process.stdout.close()
@@ -112,7 +113,7 @@ def test_a_hold_is_signed(waiting_run, show_in_lab, keep_pictures):
     panel.get_by_label("name", exact=True).fill("Ana")
     go.click()
     panel.get_by_text("Ana (lead) signed: go").wait_for()
-    assert ended() == "done"
+    assert ended() == "ended done"
 
 
 def test_parameters_are_filled_in_and_checked(show_in_lab, browser_world, keep_pictures):

@@ -27,6 +27,11 @@ NAMES = sorted(
 GOLDENS = sorted(p.relative_to(NOTEBOOKS).as_posix() for p in NOTEBOOKS.rglob("*.golden.json"))
 
 
+def case_of(name):
+    """Give the case of a notebook, or that of its folder."""
+    return CASES.get(name, CASES.get(name.rpartition("/")[0] + "/"))
+
+
 def run_pytest(folder, environment, *options):
     """Run pytest on a folder; give what came of each of its files: how many items, and what failed."""
     report = folder.parent / f"{folder.name}.xml"
@@ -55,7 +60,9 @@ def outcomes(request, tmp_path_factory):
     copies = tmp_path_factory.mktemp("nbval") / "copies"
     try:
         for name in filter(chosen.__contains__, NAMES):
-            case = CASES.get(name, {})
+            case = case_of(name) or {}
+            if "left_to" in case:
+                continue
             world.provide(*case.get("needs", ()))
             copy_notebook(NOTEBOOKS / name, copies / name, world.fill(case.get("parameters", {})))
         for name in filter(chosen.__contains__, GOLDENS):
@@ -79,7 +86,10 @@ def key(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_cell_runs(name, outcomes):
-    assert name in CASES, f"{name} has no entry in tests/notebooks/cases.yaml"
+    case = case_of(name)
+    assert case is not None, f"{name} has no entry in tests/notebooks/cases.yaml"
+    if "left_to" in case:
+        pytest.skip(case["left_to"])
     code = [c for c in nbformat.read(NOTEBOOKS / name, 4).cells if c.cell_type == "code"]
     count, failures = outcomes[key(name)]
     assert failures == []
