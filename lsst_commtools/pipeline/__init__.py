@@ -6,8 +6,9 @@ in this machine's processes. ``pipetask run -p`` takes the same pipeline files.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
     from lsst_commtools.pipeline.outcomes import ProcessingReport, QuantumOutcome, QuantumStatus
@@ -22,21 +23,10 @@ __all__ = [
     "run_pipeline",
 ]
 
-_HOMES = {
-    "CALIBRATION_PIPELINE": "run",
-    "NIGHT_PIPELINE": "run",
-    "ProcessingReport": "outcomes",
-    "QuantumOutcome": "outcomes",
-    "QuantumStatus": "outcomes",
-    "run_pipeline": "run",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"lsst_commtools.pipeline.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "outcomes": ["ProcessingReport", "QuantumOutcome", "QuantumStatus"],
+        "run": ["CALIBRATION_PIPELINE", "NIGHT_PIPELINE", "run_pipeline"],
+    },
+)

@@ -24,6 +24,8 @@ from lsst_commtools.site.pipeline import PipelineSection
 __all__ = ["BPS", "check_service", "find_or_make_batch", "last_words", "run_by_bps"]
 
 _MOST_RUNS = 3
+# Processes of BPS, which go on when their conductor gives up: Python warns of those that nobody remembers.
+_STARTED: list[subprocess.Popen[bytes]] = []
 _RUN_ID = re.compile(r"^Run Id: (\S+)\s*$", re.MULTILINE)
 BPS = "from lsst.ctrl.bps.cli.bps import main; main()"
 """Program that is BPS, for ``python -c``."""
@@ -276,6 +278,7 @@ class _Conductor:
                     start_new_session=True,
                     pass_fds=(mark.fileno(),),
                 )
+        _STARTED.append(process)
         return self._after_submit(name, self.batch.note(replace(record, pid=process.pid)), process)
 
     def _after_submit(
