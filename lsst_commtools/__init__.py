@@ -5,8 +5,9 @@ Everything is imported when it is first used, so that ``import lsst_commtools`` 
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
     from lsst_commtools.control import Control
@@ -19,22 +20,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Control", "LabImages", "Night", "Procedure", "Releases", "Repositories", "Site"]
 
-_HOMES = {
-    "Control": "lsst_commtools.control",
-    "LabImages": "lsst_commtools.images",
-    "Night": "lsst_commtools.night",
-    "Procedure": "lsst_commtools.procedure",
-    "Releases": "lsst_commtools.releases",
-    "Repositories": "lsst_commtools.repos",
-    "Site": "lsst_commtools.site",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "control": ["Control"],
+        "images": ["LabImages"],
+        "night": ["Night"],
+        "procedure": ["Procedure"],
+        "releases": ["Releases"],
+        "repos": ["Repositories"],
+        "site": ["Site"],
+    },
+)

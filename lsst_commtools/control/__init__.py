@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
     from lsst_commtools.control.backend import Backend
@@ -29,27 +30,15 @@ __all__ = [
     "plan_change",
 ]
 
-_HOMES = {
-    "Backend": "backend",
-    "Control": "client",
-    "CscState": "values",
-    "LogMessage": "values",
-    "Outcome": "values",
-    "Plan": "plan",
-    "ScriptQueue": "queue",
-    "ScriptResult": "scripts",
-    "SummaryState": "states",
-    "Verdict": "scripts",
-    "Via": "plan",
-    "plan_change": "plan",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"lsst_commtools.control.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "backend": ["Backend"],
+        "client": ["Control"],
+        "plan": ["Plan", "Via", "plan_change"],
+        "queue": ["ScriptQueue"],
+        "scripts": ["ScriptResult", "Verdict"],
+        "states": ["SummaryState"],
+        "values": ["CscState", "LogMessage", "Outcome"],
+    },
+)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
     from lsst_commtools.deploy.argocd import ArgoCd
@@ -41,32 +42,15 @@ __all__ = [
     "wait_for_scripts",
 ]
 
-_HOMES = {
-    "ArgoCd": "argocd",
-    "Bench": "bench",
-    "BenchContainer": "values",
-    "Checkout": "values",
-    "CscJob": "values",
-    "JobState": "values",
-    "Postcondition": "postconditions",
-    "Production": "values",
-    "Restored": "values",
-    "find_job": "rules",
-    "observe_postconditions": "postconditions",
-    "queue_before": "settle",
-    "restore_production": "production",
-    "stop_under_test": "settle",
-    "survey_production": "production",
-    "wait_for_pod": "production",
-    "wait_for_scripts": "settle",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"lsst_commtools.deploy.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "argocd": ["ArgoCd"],
+        "bench": ["Bench"],
+        "postconditions": ["Postcondition", "observe_postconditions"],
+        "production": ["restore_production", "survey_production", "wait_for_pod"],
+        "rules": ["find_job"],
+        "settle": ["queue_before", "stop_under_test", "wait_for_scripts"],
+        "values": ["BenchContainer", "Checkout", "CscJob", "JobState", "Production", "Restored"],
+    },
+)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
     from lsst_commtools.images.approvals import Approval, ApprovalStore, ConfigurationState
@@ -28,47 +29,6 @@ if TYPE_CHECKING:
     from lsst_commtools.images.spellings import Spelling, convert_release
     from lsst_commtools.images.store import SqlApprovals
     from lsst_commtools.images.tags import ImageTag, ImageType, Version, format_tag, sort_tags
-
-_HOMES = {
-    "Approval": "approvals",
-    "ApprovalStore": "approvals",
-    "BuildReport": "builds",
-    "CompatMatrix": "compat",
-    "CompatResult": "compat",
-    "ConfigurationState": "approvals",
-    "Finding": "checks",
-    "FindingKind": "checks",
-    "Image": "listing",
-    "ImageContents": "layers",
-    "ImageTag": "tags",
-    "ImageType": "tags",
-    "LabImages": "lab",
-    "Listing": "listing",
-    "MenuRow": "menu",
-    "PackageRequest": "packages",
-    "Registry": "registry",
-    "Spelling": "spellings",
-    "SqlApprovals": "store",
-    "Version": "tags",
-    "check_requests": "packages",
-    "convert_release": "spellings",
-    "current_state": "checks",
-    "diff_contents": "layers",
-    "filter_tags": "filters",
-    "find_notebooks": "compat",
-    "format_tag": "tags",
-    "judge_builds": "builds",
-    "judge_use": "compat",
-    "make_menu": "menu",
-    "parse_tag": "grammar",
-    "read_builds": "builds",
-    "read_contents": "layers",
-    "read_listing": "listing",
-    "read_policy": "phalanx",
-    "read_requests": "packages",
-    "run_matrix": "compat",
-    "sort_tags": "tags",
-}
 
 __all__ = [
     "Approval",
@@ -111,12 +71,24 @@ __all__ = [
     "sort_tags",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "approvals": ["Approval", "ApprovalStore", "ConfigurationState"],
+        "builds": ["BuildReport", "judge_builds", "read_builds"],
+        "checks": ["Finding", "FindingKind", "current_state"],
+        "compat": ["CompatMatrix", "CompatResult", "find_notebooks", "judge_use", "run_matrix"],
+        "filters": ["filter_tags"],
+        "grammar": ["parse_tag"],
+        "lab": ["LabImages"],
+        "layers": ["ImageContents", "diff_contents", "read_contents"],
+        "listing": ["Image", "Listing", "read_listing"],
+        "menu": ["MenuRow", "make_menu"],
+        "packages": ["PackageRequest", "check_requests", "read_requests"],
+        "phalanx": ["read_policy"],
+        "registry": ["Registry"],
+        "spellings": ["Spelling", "convert_release"],
+        "store": ["SqlApprovals"],
+        "tags": ["ImageTag", "ImageType", "Version", "format_tag", "sort_tags"],
+    },
+)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
     from lsst_commtools.ingest.arrival import ArrivalReport, ArrivalWatcher
@@ -89,57 +90,38 @@ __all__ = [
     "utc_to_tai",
 ]
 
-_HOMES = {
-    "ArrivalReport": "arrival",
-    "ArrivalWatcher": "arrival",
-    "ArrivedFile": "arrival_journal",
-    "ArrivedVisit": "arrival_journal",
-    "VisitState": "arrival_journal",
-    "ArrivalBuffer": "buffer",
-    "BadFile": "buffer",
-    "BufferReport": "buffer",
-    "Destination": "endpoints",
-    "SshSettings": "endpoints",
-    "TRANSFERS": "ingester",
-    "Ingester": "ingester",
-    "ImageStamps": "latency",
-    "Latency": "latency",
-    "LatencyReport": "latency",
-    "latencies": "latency",
-    "tai_to_utc": "latency",
-    "utc_to_tai": "latency",
-    "IngestLedger": "ledger",
-    "FileOutcome": "outcomes",
-    "IngestReport": "outcomes",
-    "Outcome": "outcomes",
-    "Rate": "rate",
-    "ingest_refcat": "refcats",
-    "calib_collection": "repository",
-    "calib_run": "repository",
-    "certify": "repository",
-    "create_repository": "repository",
-    "defaults_collection": "repository",
-    "open_repository": "repository",
-    "raw_run": "repository",
-    "register_instrument": "repository",
-    "RsyncTransfer": "rsync",
-    "read_stamps": "stamps",
-    "TransferRecord": "transfer",
-    "find_raw_files": "transfer",
-    "transfer_files": "transfer",
-    "FileTransfer": "transfer_values",
-    "TransferOutcome": "transfer_values",
-    "TransferProgress": "transfer_values",
-    "TransferReport": "transfer_values",
-    "Verification": "transfer_values",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"lsst_commtools.ingest.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "arrival": ["ArrivalReport", "ArrivalWatcher"],
+        "arrival_journal": ["ArrivedFile", "ArrivedVisit", "VisitState"],
+        "buffer": ["ArrivalBuffer", "BadFile", "BufferReport"],
+        "endpoints": ["Destination", "SshSettings"],
+        "ingester": ["Ingester", "TRANSFERS"],
+        "latency": ["ImageStamps", "Latency", "LatencyReport", "latencies", "tai_to_utc", "utc_to_tai"],
+        "ledger": ["IngestLedger"],
+        "outcomes": ["FileOutcome", "IngestReport", "Outcome"],
+        "rate": ["Rate"],
+        "refcats": ["ingest_refcat"],
+        "repository": [
+            "calib_collection",
+            "calib_run",
+            "certify",
+            "create_repository",
+            "defaults_collection",
+            "open_repository",
+            "raw_run",
+            "register_instrument",
+        ],
+        "rsync": ["RsyncTransfer"],
+        "stamps": ["read_stamps"],
+        "transfer": ["TransferRecord", "find_raw_files", "transfer_files"],
+        "transfer_values": [
+            "FileTransfer",
+            "TransferOutcome",
+            "TransferProgress",
+            "TransferReport",
+            "Verification",
+        ],
+    },
+)

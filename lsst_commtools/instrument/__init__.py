@@ -5,8 +5,9 @@ The modules `butler` and `formatters` import the Butler and are never imported f
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
     from lsst_commtools.instrument.cameras import CAMERAS, Camera, Detector, get_camera
@@ -43,34 +44,14 @@ __all__ = [
     "translate",
 ]
 
-_HOMES = {
-    "CAMERAS": "cameras",
-    "Camera": "cameras",
-    "Detector": "cameras",
-    "get_camera": "cameras",
-    "read_header": "header_files",
-    "ObservationInfo": "headers",
-    "contradictions": "headers",
-    "identify_camera": "headers",
-    "translate": "headers",
-    "Amplifier": "images",
-    "CalibratedImage": "images",
-    "MaskPlane": "images",
-    "RawImage": "images",
-    "detector_corners": "pointing",
-    "nominal_wcs": "pointing",
-    "RawFile": "raws",
-    "assemble": "raws",
-    "inspect_raw": "raws",
-    "read_raw": "raws",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"lsst_commtools.instrument.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "cameras": ["CAMERAS", "Camera", "Detector", "get_camera"],
+        "header_files": ["read_header"],
+        "headers": ["ObservationInfo", "contradictions", "identify_camera", "translate"],
+        "images": ["Amplifier", "CalibratedImage", "MaskPlane", "RawImage"],
+        "pointing": ["detector_corners", "nominal_wcs"],
+        "raws": ["RawFile", "assemble", "inspect_raw", "read_raw"],
+    },
+)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
     from lsst_commtools.night.archive import Night
@@ -33,30 +34,16 @@ __all__ = [
     "visit_figures",
 ]
 
-_HOMES = {
-    "Counts": "counts",
-    "Night": "archive",
-    "NightResult": "run",
-    "NightSettings": "settings",
-    "Problem": "counts",
-    "VisitVerdict": "verdicts",
-    "default_work": "settings",
-    "diagnose_night": "diagnose",
-    "find_day_obs": "stages",
-    "judge_night": "verdicts",
-    "judge_visit": "verdicts",
-    "newest_night": "settings",
-    "night_figures": "figures",
-    "run_night": "run",
-    "visit_figures": "figures",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "archive": ["Night"],
+        "counts": ["Counts", "Problem"],
+        "diagnose": ["diagnose_night"],
+        "figures": ["night_figures", "visit_figures"],
+        "run": ["NightResult", "run_night"],
+        "settings": ["NightSettings", "default_work", "newest_night"],
+        "stages": ["find_day_obs"],
+        "verdicts": ["VisitVerdict", "judge_night", "judge_visit"],
+    },
+)

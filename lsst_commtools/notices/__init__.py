@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
     from lsst_commtools.notices.efd import Efd, StateEvent, StateHistory, StateSpan
@@ -34,29 +35,12 @@ __all__ = [
     "sum_time_lost",
 ]
 
-_HOMES = {
-    "Announcement": "slack",
-    "Efd": "efd",
-    "LogEntry": "narrative_log",
-    "NarrativeLog": "narrative_log",
-    "NightReportText": "night_report",
-    "NightReports": "night_report",
-    "Notices": "slack",
-    "StateEvent": "efd",
-    "StateHistory": "efd",
-    "StateSpan": "efd",
-    "StoredNightReport": "night_report",
-    "TimeLost": "narrative_log",
-    "TimeLostSum": "narrative_log",
-    "sum_time_lost": "narrative_log",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"lsst_commtools.notices.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "efd": ["Efd", "StateEvent", "StateHistory", "StateSpan"],
+        "narrative_log": ["LogEntry", "NarrativeLog", "TimeLost", "TimeLostSum", "sum_time_lost"],
+        "night_report": ["NightReportText", "NightReports", "StoredNightReport"],
+        "slack": ["Announcement", "Notices"],
+    },
+)

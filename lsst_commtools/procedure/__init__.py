@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
     from lsst_commtools.procedure.ledger import Ledger
@@ -35,31 +36,17 @@ __all__ = [
     "sign",
 ]
 
-_HOMES = {
-    "CellRecord": "record",
-    "CellStatus": "values",
-    "Ledger": "ledger",
-    "Procedure": "procedure",
-    "RunRecord": "record",
-    "RunStatus": "values",
-    "Step": "steps",
-    "StepRecord": "record",
-    "StepStatus": "values",
-    "StopSwitch": "switch",
-    "list_runs": "runs",
-    "recover_run": "recover",
-    "resume_run": "runner",
-    "run_notebook": "runner",
-    "show_run": "runs",
-    "sign": "runs",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"lsst_commtools.procedure.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "ledger": ["Ledger"],
+        "procedure": ["Procedure"],
+        "record": ["CellRecord", "RunRecord", "StepRecord"],
+        "recover": ["recover_run"],
+        "runner": ["resume_run", "run_notebook"],
+        "runs": ["list_runs", "show_run", "sign"],
+        "steps": ["Step"],
+        "switch": ["StopSwitch"],
+        "values": ["CellStatus", "RunStatus", "StepStatus"],
+    },
+)

@@ -5,89 +5,47 @@ Pure functions of arrays: numpy in, values out. What is slow to import is import
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+import lazy_loader
 
-_HOMES = {
-    "CalibrationVerdict": "calibrations",
-    "CornerDistance": "wcs_compare",
-    "DEFAULT_LIMITS": "limits",
-    "DetectorMetrics": "metrics",
-    "Limit": "limits",
-    "ModelHealth": "model_health",
-    "MomentModel": "psf",
-    "Moments": "moments",
-    "NightWcs": "wcs_night",
-    "PatternMatch": "match",
-    "PointingModel": "pointing",
-    "ReferenceStars": "references",
-    "SRD_LIMITS": "limits",
-    "StarTable": "tables",
-    "Status": "limits",
-    "SurveyStars": "survey",
-    "TrendRow": "trend",
-    "TrendStore": "trend",
-    "TrendVerdict": "trend",
-    "Verdict": "limits",
-    "VisitMetrics": "metrics",
-    "WcsFit": "wcs",
-    "WcsShift": "wcs_compare",
-    "apply_proper_motion": "motion",
-    "beside_summary": "comparison",
-    "compare_figures": "comparison",
-    "corner_distances": "wcs_compare",
-    "detect_stars": "detect",
-    "ellipticity": "shapes",
-    "figures_of_survey": "comparison",
-    "fit_moment_model": "psf",
-    "fit_pointing_model": "pointing",
-    "fit_tan_polynomial": "wcs",
-    "fwhm_from_moments": "shapes",
-    "history_limit": "limits",
-    "join_tables": "survey",
-    "judge": "limits",
-    "judge_calibration": "calibrations",
-    "mad": "statistics",
-    "make_star_table": "tables",
-    "map_residuals": "significance",
-    "match_pattern": "match",
-    "match_sky": "match",
-    "measure_detector": "metrics",
-    "measure_ellipticity": "psf_metrics",
-    "measure_higher_moments": "higher_moments",
-    "measure_model_health": "model_health",
-    "measure_moments": "moments",
-    "measure_visit": "metrics",
-    "measure_wcs": "wcs_night",
-    "moments_of_stamps": "moments",
-    "night_drift": "wcs_compare",
-    "read_column_map": "columns",
-    "read_image_stars": "detect",
-    "read_pointings": "wcs_night",
-    "read_references": "references",
-    "refraction_terms": "refraction",
-    "read_star_table": "tables",
-    "read_survey": "survey",
-    "read_visit": "butler",
-    "read_visit_summary": "butler",
-    "rho_statistics": "correlations",
-    "shapes_of_moments": "shape_kernel",
-    "shapes_of_visits": "survey",
-    "survey_of_collection": "butler",
-    "worst": "limits",
-    "wcs_shift": "wcs_compare",
-}
-
-__all__ = [  # noqa: PLE0604  # the names are strings; ruff cannot see through sorted()
-    *sorted(_HOMES),
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "butler": ["read_visit", "read_visit_summary", "survey_of_collection"],
+        "calibrations": ["CalibrationVerdict", "judge_calibration"],
+        "columns": ["read_column_map"],
+        "comparison": ["beside_summary", "compare_figures", "figures_of_survey"],
+        "correlations": ["rho_statistics"],
+        "detect": ["detect_stars", "read_image_stars"],
+        "higher_moments": ["measure_higher_moments"],
+        "limits": [
+            "DEFAULT_LIMITS",
+            "Limit",
+            "SRD_LIMITS",
+            "Status",
+            "Verdict",
+            "history_limit",
+            "judge",
+            "worst",
+        ],
+        "match": ["PatternMatch", "match_pattern", "match_sky"],
+        "metrics": ["DetectorMetrics", "VisitMetrics", "measure_detector", "measure_visit"],
+        "model_health": ["ModelHealth", "measure_model_health"],
+        "moments": ["Moments", "measure_moments", "moments_of_stamps"],
+        "motion": ["apply_proper_motion"],
+        "pointing": ["PointingModel", "fit_pointing_model"],
+        "psf": ["MomentModel", "fit_moment_model"],
+        "psf_metrics": ["measure_ellipticity"],
+        "references": ["ReferenceStars", "read_references"],
+        "refraction": ["refraction_terms"],
+        "shape_kernel": ["shapes_of_moments"],
+        "shapes": ["ellipticity", "fwhm_from_moments"],
+        "significance": ["map_residuals"],
+        "statistics": ["mad"],
+        "survey": ["SurveyStars", "join_tables", "read_survey", "shapes_of_visits"],
+        "tables": ["StarTable", "make_star_table", "read_star_table"],
+        "trend": ["TrendRow", "TrendStore", "TrendVerdict"],
+        "wcs": ["WcsFit", "fit_tan_polynomial"],
+        "wcs_compare": ["CornerDistance", "WcsShift", "corner_distances", "night_drift", "wcs_shift"],
+        "wcs_night": ["NightWcs", "measure_wcs", "read_pointings"],
+    },
+)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
     from lsst_commtools.rehearsal.backlog import Backlog, BacklogItem, change_problem
@@ -79,57 +80,24 @@ __all__ = [
     "write_standup",
 ]
 
-_HOMES = {
-    "Backlog": "backlog",
-    "BacklogItem": "backlog",
-    "change_problem": "backlog",
-    "Clock": "clock",
-    "Failure": "failures",
-    "FailureGroup": "failures",
-    "FailureRate": "failures",
-    "failure_rate": "failures",
-    "group_failures": "failures",
-    "Entry": "journal",
-    "Journal": "journal",
-    "Kind": "journal",
-    "LivePage": "monitor",
-    "campaign_state": "monitor",
-    "RehearsalNight": "night",
-    "FINAL_STANDUP": "outline",
-    "OUTLINE": "outline",
-    "Role": "outline",
-    "Step": "outline",
-    "find_step": "outline",
-    "Roster": "people",
-    "begin_shift": "people",
-    "hand_over": "people",
-    "Poll": "poll",
-    "answer_poll": "poll",
-    "close_poll": "poll",
-    "open_poll": "poll",
-    "polls": "poll",
-    "Precursors": "precursors",
-    "read_precursors": "precursors",
-    "shipped_precursors": "precursors",
-    "QuantumLog": "progress",
-    "Rehearsal": "rehearsal",
-    "problem_id": "rehearsal",
-    "amend_report": "report",
-    "sign_report": "report",
-    "write_night_report": "report",
-    "write_rehearsal_report": "report",
-    "Score": "score",
-    "RehearsalSettings": "settings",
-    "default_rehearsal": "settings",
-    "write_standup": "standup",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "backlog": ["Backlog", "BacklogItem", "change_problem"],
+        "clock": ["Clock"],
+        "failures": ["Failure", "FailureGroup", "FailureRate", "failure_rate", "group_failures"],
+        "journal": ["Entry", "Journal", "Kind"],
+        "monitor": ["LivePage", "campaign_state"],
+        "night": ["RehearsalNight"],
+        "outline": ["FINAL_STANDUP", "OUTLINE", "Role", "Step", "find_step"],
+        "people": ["Roster", "begin_shift", "hand_over"],
+        "poll": ["Poll", "answer_poll", "close_poll", "open_poll", "polls"],
+        "precursors": ["Precursors", "read_precursors", "shipped_precursors"],
+        "progress": ["QuantumLog"],
+        "rehearsal": ["Rehearsal", "problem_id"],
+        "report": ["amend_report", "sign_report", "write_night_report", "write_rehearsal_report"],
+        "score": ["Score"],
+        "settings": ["RehearsalSettings", "default_rehearsal"],
+        "standup": ["write_standup"],
+    },
+)

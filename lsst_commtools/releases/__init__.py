@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
     from lsst_commtools.releases.board import Releases
@@ -12,22 +13,6 @@ if TYPE_CHECKING:
     from lsst_commtools.releases.shipped import read_model, shipped_model
     from lsst_commtools.releases.table_parser import parse_table
     from lsst_commtools.releases.text_parser import parse_text
-
-_HOMES = {
-    "Anomaly": "model",
-    "Entry": "model",
-    "EvidenceRun": "evidence",
-    "Readiness": "evidence",
-    "ReleaseModel": "model",
-    "Releases": "board",
-    "SourceModel": "model",
-    "Status": "evidence",
-    "Verdict": "evidence",
-    "parse_table": "table_parser",
-    "parse_text": "text_parser",
-    "read_model": "shipped",
-    "shipped_model": "shipped",
-}
 
 __all__ = [
     "Anomaly",
@@ -45,12 +30,14 @@ __all__ = [
     "shipped_model",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "board": ["Releases"],
+        "evidence": ["EvidenceRun", "Readiness", "Status", "Verdict"],
+        "model": ["Anomaly", "Entry", "ReleaseModel", "SourceModel"],
+        "shipped": ["read_model", "shipped_model"],
+        "table_parser": ["parse_table"],
+        "text_parser": ["parse_text"],
+    },
+)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
     from lsst_commtools.repos.audit import audit_gen2, find_teststand_paths
@@ -38,27 +39,6 @@ if TYPE_CHECKING:
         Station,
     )
 
-_HOMES = {
-    "audit": ("audit_gen2", "find_teststand_paths"),
-    "chain": ("find_in_chain", "read_link", "resolve_chain"),
-    "check": ("CheckLine", "Verdict", "newest_image_hours"),
-    "convert": ("ConversionAction", "ConversionItem", "plan_conversion"),
-    "facade": ("Repositories",),
-    "gen2": ("Gen2Repository",),
-    "gen3": ("CollectionTree", "Gen3Repository"),
-    "gen3_audit": ("audit_gen3",),
-    "holdings": ("Holdings",),
-    "image": ("ImageId",),
-    "links": (
-        "RepointPlan", "count_images", "last_repoint", "make_linked_repository", "plan_repoint", "repoint",
-        "settle_repoint",
-    ),
-    "retirement": ("RetirementPlan", "plan_retirement", "retire"),
-    "values": (
-        "AuditProblem", "AuditReport", "Chain", "ChainProblem", "Link", "Located", "Location", "Repository", "Station",
-    ),
-}  # fmt: skip
-_MODULES = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "AuditProblem",
@@ -100,12 +80,39 @@ __all__ = [
     "settle_repoint",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "audit": ["audit_gen2", "find_teststand_paths"],
+        "chain": ["find_in_chain", "read_link", "resolve_chain"],
+        "check": ["CheckLine", "Verdict", "newest_image_hours"],
+        "convert": ["ConversionAction", "ConversionItem", "plan_conversion"],
+        "facade": ["Repositories"],
+        "gen2": ["Gen2Repository"],
+        "gen3": ["CollectionTree", "Gen3Repository"],
+        "gen3_audit": ["audit_gen3"],
+        "holdings": ["Holdings"],
+        "image": ["ImageId"],
+        "links": [
+            "RepointPlan",
+            "count_images",
+            "last_repoint",
+            "make_linked_repository",
+            "plan_repoint",
+            "repoint",
+            "settle_repoint",
+        ],
+        "retirement": ["RetirementPlan", "plan_retirement", "retire"],
+        "values": [
+            "AuditProblem",
+            "AuditReport",
+            "Chain",
+            "ChainProblem",
+            "Link",
+            "Located",
+            "Location",
+            "Repository",
+            "Station",
+        ],
+    },
+)

@@ -5,8 +5,9 @@ Nothing that runs at the summit imports this room; on the site ``local`` the com
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
     from lsst_commtools.simulate.faults import Fault
@@ -14,14 +15,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Fault", "SimulatedNight", "simulate_night"]
 
-_HOMES = {"Fault": "faults", "SimulatedNight": "night", "simulate_night": "night"}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"lsst_commtools.simulate.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "faults": ["Fault"],
+        "night": ["SimulatedNight", "simulate_night"],
+    },
+)

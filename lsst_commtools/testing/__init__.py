@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
     from lsst_commtools.testing.figures import figure_columns
@@ -11,18 +12,10 @@ if TYPE_CHECKING:
 
 __all__ = ["GoldenCase", "compare_numbers", "figure_columns"]
 
-_HOMES = {
-    "GoldenCase": "lsst_commtools.testing.goldens",
-    "compare_numbers": "lsst_commtools.testing.goldens",
-    "figure_columns": "lsst_commtools.testing.figures",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "figures": ["figure_columns"],
+        "goldens": ["GoldenCase", "compare_numbers"],
+    },
+)

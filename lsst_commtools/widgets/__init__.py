@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
     from lsst_commtools.widgets.campaign import CampaignPanel
@@ -26,24 +27,15 @@ __all__ = [
     "StartPage",
 ]
 
-_HOMES = {
-    "CampaignPanel": "campaign",
-    "CscPanel": "csc",
-    "Panel": "style",
-    "ParameterForm": "procedures",
-    "PollPanel": "poll",
-    "ProgressBar": "style",
-    "RepositoryBrowser": "repos",
-    "SignPanel": "procedures",
-    "StartPage": "start",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"lsst_commtools.widgets.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "campaign": ["CampaignPanel"],
+        "csc": ["CscPanel"],
+        "poll": ["PollPanel"],
+        "procedures": ["ParameterForm", "SignPanel"],
+        "repos": ["RepositoryBrowser"],
+        "start": ["StartPage"],
+        "style": ["Panel", "ProgressBar"],
+    },
+)

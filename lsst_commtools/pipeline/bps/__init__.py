@@ -7,8 +7,9 @@ repository here, as soon as a submission has ended.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
     from lsst_commtools.pipeline.bps.prepare import Prepared, prepare_bps
@@ -16,15 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Prepared", "prepare_bps", "run_by_bps"]
 
-
-_HOMES = {"Prepared": "prepare", "prepare_bps": "prepare", "run_by_bps": "run"}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"lsst_commtools.pipeline.bps.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={"prepare": ["Prepared", "prepare_bps"], "run": ["run_by_bps"]},
+)

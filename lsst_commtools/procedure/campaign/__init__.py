@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
     from lsst_commtools.procedure.campaign.conductor import CampaignReport, run_campaign
@@ -11,19 +12,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Campaign", "CampaignReport", "load_campaign", "run_campaign"]
 
-_HOMES = {
-    "Campaign": "lsst_commtools.procedure.campaign.model",
-    "CampaignReport": "lsst_commtools.procedure.campaign.conductor",
-    "load_campaign": "lsst_commtools.procedure.campaign.model",
-    "run_campaign": "lsst_commtools.procedure.campaign.conductor",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "conductor": ["CampaignReport", "run_campaign"],
+        "model": ["Campaign", "load_campaign"],
+    },
+)

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
     from lsst_commtools.procedure.warm.provisioner import WarmProvisioner
 
 __all__ = ["WarmProvisioner"]
 
-_HOMES = {"WarmProvisioner": "lsst_commtools.procedure.warm.provisioner"}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "provisioner": ["WarmProvisioner"],
+    },
+)

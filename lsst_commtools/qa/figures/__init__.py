@@ -6,62 +6,31 @@ status is told by text as well, and what is written as HTML needs no network.
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+import lazy_loader
 
-_HOMES = {
-    "LiveDensityMap": "density",
-    "corner_mosaic": "wcs",
-    "density_map": "density",
-    "difference_histogram": "differences",
-    "ellipticity_blocks": "ellipticity",
-    "ellipticity_histogram": "distributions",
-    "ellipticity_plane": "distributions",
-    "flow": "style",
-    "focal_plane_explorer": "explorer",
-    "focal_plane_mosaic": "focal_plane",
-    "html_page": "export",
-    "linked_stars": "explorer",
-    "night_explorer": "explorer",
-    "night_series": "series",
-    "night_source": "series",
-    "pointing_figure": "wcs",
-    "refraction_figure": "wcs",
-    "repeatability_blocks": "repeatability",
-    "requirements_chart": "repeatability",
-    "residual_map": "maps",
-    "residual_scatter": "distributions",
-    "residual_vectors": "maps",
-    "rho_figure": "correlations",
-    "significance_map": "correlations",
-    "star_source": "style",
-    "tally_histogram": "repeatability",
-    "trend_series": "trend",
-    "visit_blocks": "visit",
-    "wcs_blocks": "wcs",
-    "whisker_plot": "maps",
-    "with_focal_plane": "positions",
-    "with_sky_plane": "positions",
-    "write_ellipticity_report": "ellipticity",
-    "write_focal_plane_report": "explorer",
-    "write_html": "export",
-    "write_png": "export",
-    "write_repeatability_report": "repeatability",
-    "write_trend_report": "trend",
-    "write_visit_report": "visit",
-    "write_wcs_report": "wcs",
-}
-
-__all__ = [  # noqa: PLE0604  # the names are strings; ruff cannot see through sorted()
-    *sorted(_HOMES),
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "correlations": ["rho_figure", "significance_map"],
+        "density": ["LiveDensityMap", "density_map"],
+        "differences": ["difference_histogram"],
+        "distributions": ["ellipticity_histogram", "ellipticity_plane", "residual_scatter"],
+        "ellipticity": ["ellipticity_blocks", "write_ellipticity_report"],
+        "explorer": ["focal_plane_explorer", "linked_stars", "night_explorer", "write_focal_plane_report"],
+        "export": ["html_page", "write_html", "write_png"],
+        "focal_plane": ["focal_plane_mosaic"],
+        "maps": ["residual_map", "residual_vectors", "whisker_plot"],
+        "positions": ["with_focal_plane", "with_sky_plane"],
+        "repeatability": [
+            "repeatability_blocks",
+            "requirements_chart",
+            "tally_histogram",
+            "write_repeatability_report",
+        ],
+        "series": ["night_series", "night_source"],
+        "style": ["flow", "star_source"],
+        "trend": ["trend_series", "write_trend_report"],
+        "visit": ["visit_blocks", "write_visit_report"],
+        "wcs": ["corner_mosaic", "pointing_figure", "refraction_figure", "wcs_blocks", "write_wcs_report"],
+    },
+)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
     from lsst_commtools.rehearsal.injects.catalogue import CATALOGUE, fault_kind
@@ -24,24 +25,13 @@ __all__ = [
     "seal",
 ]
 
-_HOMES = {
-    "CATALOGUE": "catalogue",
-    "fault_kind": "catalogue",
-    "Ground": "ground",
-    "Injector": "injector",
-    "seal": "sealing",
-    "Expect": "values",
-    "Inject": "values",
-    "InjectPlan": "values",
-    "read_injects": "values",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "catalogue": ["CATALOGUE", "fault_kind"],
+        "ground": ["Ground"],
+        "injector": ["Injector"],
+        "sealing": ["seal"],
+        "values": ["Expect", "Inject", "InjectPlan", "read_injects"],
+    },
+)
