@@ -98,7 +98,7 @@ TASKS = (
     Task("Hold a rehearsal", "Transmit calibrations", "rehearsal/01_transmit_calibrations.ipynb", "commtools rehearse"),
     Task("Hold a rehearsal", "Generate calibrations", "rehearsal/02_generate_calibrations.ipynb", "commtools rehearse"),
     Task("Hold a rehearsal", "Hold the afternoon standup", "rehearsal/03_standup.ipynb", "commtools rehearse"),
-    Task("Hold a rehearsal", "Select the configuration", "rehearsal/04_select_configuration.ipynb", "commtools rehearse"),
+    Task("Hold a rehearsal", "Select configuration", "rehearsal/04_select_configuration.ipynb", "commtools rehearse"),
     Task("Hold a rehearsal", "Transmit the science", "rehearsal/05_transmit_science.ipynb", "commtools rehearse"),
     Task("Hold a rehearsal", "Run the science pipeline", "rehearsal/06_run_pipeline.ipynb", "commtools rehearse"),
     Task("Hold a rehearsal", "Judge the processing", "rehearsal/07_qa_processing.ipynb", "commtools rehearse"),

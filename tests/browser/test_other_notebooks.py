@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import re
+from pathlib import Path
+
 import pytest
 
 FOLDERS = ("", "images", "releases", "repos")
@@ -11,6 +15,24 @@ pytestmark = pytest.mark.browser
 
 def test_notebook(notebook, run_in_lab, keep_pictures):
     keep_pictures(run_in_lab(notebook), notebook)
+
+
+def test_no_folder_of_notebooks_is_left_out():
+    here = Path(__file__)
+    told = "".join(path.read_text(encoding="utf-8") for path in here.parent.glob("test_*_notebooks.py"))
+    shown = {
+        folder
+        for line in re.findall(r"^FOLDERS = (.*)$", told, re.MULTILINE)
+        for folder in ast.literal_eval(line)
+    }
+    root = here.parents[2] / "notebooks"
+    kept = {
+        p.parent.relative_to(root).as_posix()
+        for p in root.rglob("*.ipynb")
+        if ".ipynb_checkpoints" not in p.parts
+    }
+    elsewhere = {"rehearsal"}  # they need a rehearsal that was prepared: tests/rehearsal
+    assert {"" if folder == "." else folder for folder in kept} <= shown | elsewhere
 
 
 def test_a_night_and_an_image_are_chosen(run_in_lab):
