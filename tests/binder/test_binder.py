@@ -72,6 +72,7 @@ def test_paths_of_the_environment_lead_to_the_repository():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_the_environment_can_be_resolved(tmp_path):
     requirements = tmp_path / "requirements.txt"
     requirements.write_text("\n".join(pip_part()).replace("..", str(ROOT)))

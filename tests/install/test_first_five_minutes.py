@@ -90,6 +90,7 @@ def test_a_csc_changes_state_in_the_first_five_minutes(clone, record_property):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_from_clone_to_report(clone, record_property, capsys):
     """`make night` in a fresh clone, environment and home; the installation is counted."""
     environment = in_a_new_home(clone, [str(Path(sys.base_prefix) / "bin")])

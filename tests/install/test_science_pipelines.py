@@ -49,6 +49,7 @@ def test_no_requirement_has_an_upper_bound():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("extras", ["", "[lab]"])
 def test_the_resolver_moves_nothing(tmp_path, extras):
     report = tmp_path / "report.json"
