@@ -22,6 +22,7 @@ from lsst_commtools.procedure.notebook import code_sha256, read_notebook
 from lsst_commtools.rehearsal.injects import Injector
 from lsst_commtools.rehearsal.journal import Kind
 from lsst_commtools.rehearsal.outline import FINAL_STANDUP, OUTLINE, Role, Step
+from lsst_commtools.rehearsal.poll import polls
 from lsst_commtools.rehearsal.stand_ins import StandIns, waiting
 from lsst_commtools.rehearsal.states import (
     StepKey,
@@ -127,7 +128,7 @@ class _Conductor:
         self._running: dict[Future[WorkResult], tuple[StepKey, contextlib.ExitStack]] = {}
         self._tries: dict[StepKey, int] = {}
         self._again_s: dict[StepKey, float] = {}
-        self._asked: set[tuple[str, str]] = set()
+        self._asked: set[str] = set()
         self._here: set[StepKey] = set()
 
     def run(self) -> dict[StepKey, StepState]:
@@ -294,15 +295,25 @@ class _Conductor:
         )
 
     def _ask(self) -> None:
+        """Say once of each hold and poll who is waited for."""
         for hold in waiting(self._rehearsal):
-            key = (hold.run, str(hold.data["digest"]))
-            if key not in self._asked:
-                self._asked.add(key)
-                roles = ", ".join(hold.data["roles"])
-                self._told(
-                    f"waiting for {roles}: {hold.data['name']}. Sign in the widget of procedures, or: commtools runs "
-                    f"sign {hold.run} {hold.data['step']} --as ROLE --name NAME"
+            roles = ", ".join(hold.data["roles"])
+            self._say_once(
+                f"waiting for {roles}: {hold.data['name']}. Sign in the widget of procedures, or: commtools runs sign "
+                f"{hold.run} {hold.data['step']} --as ROLE --name NAME"
+            )
+        kinds = {Kind.POLL_OPENED, Kind.POLL_ANSWERED, Kind.POLL_CLOSED}
+        for poll in polls(self._rehearsal.entries(kinds)):
+            if not poll.closed:
+                self._say_once(
+                    f"waiting for {', '.join(poll.asked)}: {poll.question} Answer in a notebook with "
+                    f"lsst_commtools.widgets.PollPanel('{self._rehearsal.settings.journal}')"
                 )
+
+    def _say_once(self, text: str) -> None:
+        if text not in self._asked:
+            self._asked.add(text)
+            self._told(text)
 
     def _reveal(self) -> None:
         left = self._injector.end()
