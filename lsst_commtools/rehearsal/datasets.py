@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -20,9 +21,20 @@ if TYPE_CHECKING:
     from lsst_commtools.rehearsal.settings import RehearsalSettings
     from lsst_commtools.site.rehearsal import RehearsalSection
 
-__all__ = ["BENCH", "ON_SKY", "Dataset", "Expectations", "Shot", "find_nights", "find_shots", "open_dataset"]
+__all__ = [
+    "BENCH",
+    "ON_SKY",
+    "Dataset",
+    "Expectations",
+    "Shot",
+    "expected_of",
+    "find_nights",
+    "find_shots",
+    "open_dataset",
+]
 
 CALIBRATION_TYPES = ("bias", "dark", "flat")
+BENCH_PIPELINE = resources.files("lsst_commtools.rehearsal") / "data" / "bench.yaml"
 SIMULATED_NIGHT = dt.date(2026, 11, 20)
 SIMULATED_CALIBRATIONS = 3
 READOUT_S = 2.0
@@ -40,7 +52,7 @@ class Expectations:
     sky
         Whether stars are expected, and with them a WCS and a PSF.
     pipeline
-        What is run on its exposures: the pipeline file, or one task of it after ``#``.
+        Name of the pipeline that is run on its exposures.
     note
         What a reader of the report should know.
     """
@@ -65,7 +77,7 @@ ON_SKY = Expectations("on-sky", True, "night.yaml", "Images of the sky: a WCS an
 BENCH = Expectations(
     "bench",
     False,
-    "night.yaml#isr",
+    "bench.yaml",
     "Bench images without a sky: the instrument's signature is removed; neither WCS nor PSF is expected.",
 )
 
@@ -243,15 +255,32 @@ def open_dataset(settings: RehearsalSettings, section: RehearsalSection) -> Data
     Returns
     -------
     Dataset
-        Simulated, on-sky, or bench: recorded images without any of the sky are those of a bench.
+        Simulated or recorded.
     """
     if settings.simulated:
         return SimulatedDataset(settings, section)
-    folder = Path(settings.dataset)
-    shots = [shot for night in settings.nights for shot in find_shots(folder, settings.camera, night)]
-    return RecordedDataset(
-        folder, ON_SKY if any(shot.observation_type == "science" for shot in shots) else BENCH
-    )
+    return RecordedDataset(Path(settings.dataset), BENCH if settings.expects == BENCH.name else ON_SKY)
+
+
+def expected_of(folder: Path, camera: Camera, nights: Iterable[int]) -> Expectations:
+    """Tell what recorded images are to be held against.
+
+    Parameters
+    ----------
+    folder
+        Where they lie.
+    camera
+        The camera.
+    nights
+        The day_obs of each night.
+
+    Returns
+    -------
+    Expectations
+        Images without any of the sky are those of a bench.
+    """
+    shots = (shot for night in nights for shot in find_shots(folder, camera, night))
+    return ON_SKY if any(shot.observation_type == "science" for shot in shots) else BENCH
 
 
 def find_nights(folder: Path, camera: Camera) -> list[int]:

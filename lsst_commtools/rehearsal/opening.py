@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from lsst_commtools.errors import InputError, NotFoundError
 from lsst_commtools.instrument.cameras import Camera, get_camera
-from lsst_commtools.rehearsal.datasets import SIMULATED_NIGHT, find_nights
+from lsst_commtools.rehearsal.datasets import SIMULATED_NIGHT, expected_of, find_nights
 from lsst_commtools.rehearsal.journal import Journal, Kind
 from lsst_commtools.rehearsal.settings import RehearsalSettings, rehearsals_folder
 from lsst_commtools.rehearsal.states import StepStatus, outline_states
@@ -134,6 +134,7 @@ def _new(site: Site, wish: Wish, work: Path) -> RehearsalSettings:
         unattended=wish.unattended,
         reference=Path(reference).expanduser().absolute() if reference and not simulated else None,
         processes=site.data.processes,
+        expects="" if simulated else expected_of(Path(dataset), camera, nights).name,
     )
 
 

@@ -27,6 +27,7 @@ from lsst_commtools.pipeline.outcomes import ProcessingReport, QuantumOutcome
 from lsst_commtools.rehearsal.batch import BatchQueue, Reservation, unsubmitted_groups, waiting_problems
 from lsst_commtools.rehearsal.checks import check_arrivals, check_cycle, check_headers, check_image
 from lsst_commtools.rehearsal.choices import Choice, current_choice, select
+from lsst_commtools.rehearsal.datasets import BENCH_PIPELINE
 from lsst_commtools.rehearsal.journal import Kind
 from lsst_commtools.rehearsal.outline import Role
 from lsst_commtools.rehearsal.progress import QuantumLog
@@ -174,6 +175,9 @@ def choose(night: RehearsalNight, wishes: Mapping[str, Any]) -> Choice:
 
     site = lab_site(night.rehearsal.site, night.rehearsal.settings.work)
     told = {name: value for name, value in wishes.items() if value}
+    if not night.expectations.sky:
+        # Bench images have no stars: what comes after the instrument's signature would only fail.
+        told.setdefault("pipeline", str(BENCH_PIPELINE))
     choice = select(night.settings, site, night.journal, night=night.number, **told)
     step = "select-configuration"
     night.note(choice.problems, role=Role.SCIOPS, step=step, place="choice")

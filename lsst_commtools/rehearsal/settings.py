@@ -43,6 +43,8 @@ class RehearsalSettings:
         Folder of reference-catalogue shards; None if there is none, or if each simulated night brings its own.
     processes
         Worker processes.
+    expects
+        Name of what recorded images are held against: ``on-sky`` or ``bench``; empty for simulated ones.
     """
 
     work: Path
@@ -55,6 +57,7 @@ class RehearsalSettings:
     unattended: bool
     reference: Path | None = None
     processes: int = 2
+    expects: str = ""
 
     def __post_init__(self) -> None:
         get_camera(self.instrument)
@@ -100,6 +103,7 @@ class RehearsalSettings:
             "unattended": self.unattended,
             "reference": str(self.reference) if self.reference else None,
             "processes": self.processes,
+            "expects": self.expects,
         }
 
     def claim(self) -> None:
@@ -128,7 +132,7 @@ class RehearsalSettings:
 
     def _compare(self, theirs: dict[str, Any]) -> None:
         # How fast it goes and who signs may change from day to day; what is rehearsed may not.
-        fixed = ("dataset", "instrument", "nights", "visits", "seed")
+        fixed = ("dataset", "instrument", "nights", "visits", "seed", "expects")
         mine = self.to_dict()
         other = [f"{name} {theirs.get(name)}" for name in fixed if theirs.get(name) != mine[name]]
         if other:
@@ -172,6 +176,7 @@ class RehearsalSettings:
                 unattended=bool(values["unattended"]),
                 reference=Path(reference) if reference else None,
                 processes=int(values["processes"]),
+                expects=str(values.get("expects", "")),
             )
         except (OSError, ValueError, KeyError, TypeError, LookupError):
             raise NotFoundError(
