@@ -26,6 +26,7 @@ __all__ = ["CellEnd", "CellLimits", "KernelClient"]
 
 _TICK_S = 0.2
 _KILL_S = 10.0
+_OUTPUTS_S = 60  # a loaded machine may take long to hand on what a cell has shown
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ class KernelClient(PapermillNotebookClient):
     """
 
     def __init__(self, nb_man: Any, *, redactor: Redactor, **options: Any) -> None:
-        super().__init__(nb_man, **options)
+        super().__init__(nb_man, **{"iopub_timeout": _OUTPUTS_S, **options})
         self._redactor = redactor
         self._folder: Path | None = None
         self.alive = False
@@ -228,9 +229,9 @@ class KernelClient(PapermillNotebookClient):
         except (DeadKernelError, asyncio.CancelledError) as error:
             self.alive = False
             return CellEnd(CellStatus.INTERRUPTED, reason or "kernel-died", error)
-        except CellTimeoutError as error:  # no word from the kernel's output channel
+        except CellTimeoutError as error:
             self.alive = False
-            return CellEnd(CellStatus.INTERRUPTED, reason or "timeout", error)
+            return CellEnd(CellStatus.INTERRUPTED, reason or "outputs-lost", error)
         if reason is not None and any(o.get("ename") == "KeyboardInterrupt" for o in cell.get("outputs", [])):
             return CellEnd(CellStatus.INTERRUPTED, reason)
         return CellEnd(CellStatus.COMPLETED)

@@ -333,6 +333,7 @@ class Execution:
             "kernel-died": "the kernel died",
             "timeout": f"over the time of {self._cell_timeout_s:g} s",
             "run-timeout": f"the run was over its time of {self._run_timeout_s:g} s",
+            "outputs-lost": "the kernel ended a cell and did not hand on all of its outputs",
             "interrupt": "interrupted",
             "taken-over": "another runner took the run over",
             "output": f"the output notebook could not be written ({self._output.unwritten})",
