@@ -57,7 +57,7 @@ def night_series(
     labels = [str(v) for v in visits["visit"]]
     axis = {"x_axis_type": "datetime"} if time else {"x_range": FactorRange(*labels)}
     label = f"{metric} [{unit}]" if unit else metric
-    plot = make_figure(title or metric, "time" if time else "visit", label, width=720, height=300, **axis)
+    plot = make_figure(title or metric, "time" if time else "visit", label, width=600, height=300, **axis)
     plot.output_backend = "canvas"
     x = time or "label"
     values = visits[metric].to_numpy(np.float64) if len(visits) else np.empty(0)
