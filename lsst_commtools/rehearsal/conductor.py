@@ -270,7 +270,8 @@ class _Conductor:
             elif result.status == "cancelled":
                 self._told(f"night {key[0]}: {state.step.title}: interrupted")
             else:
-                self._fail(key, result.run or state.run, result.reason or result.status, result.status)
+                run = result.run or state.run
+                self._fail(key, run, self._why(run, result.reason or result.status), result.status)
         self._changed()
 
     def _fail(self, key: StepKey, run: str, reason: str, exception: str) -> None:
@@ -293,6 +294,18 @@ class _Conductor:
         self._rehearsal.journal.append(
             Kind.STEP_ENDED, number, role=step.owner, step=name, run=run, status="failed", reason=reason
         )
+
+    def _why(self, run: str, reason: str) -> str:
+        """Say which step of a notebook failed and why, where the ledger knows it."""
+        from lsst_commtools.procedure.runs import show_run
+
+        section = self._rehearsal.site.procedure
+        try:
+            steps = show_run(Ledger.at(section), section, run).steps
+        except CommtoolsError:
+            return reason
+        failed = [step for step in steps if step.reason and step.status.value in ("failed", "unknown")]
+        return f"{failed[-1].name}: {failed[-1].reason}" if failed else reason
 
     def _ask(self) -> None:
         """Say once of each hold and poll who is waited for."""
