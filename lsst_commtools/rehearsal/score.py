@@ -182,10 +182,15 @@ def score(entries: Sequence[Entry]) -> Score:
         )
     problems = [e for e in entries if e.kind is Kind.PROBLEM]
     fired = [e.data for e in entries if e.kind is Kind.INJECT_FIRED]
+    fired.sort(key=lambda told: told["after_entry"])
+    naming: dict[str, list[Entry]] = {}
     explained: set[int] = set()
-    scores = [
-        _judge(told, problems, entries, explained) for told in sorted(fired, key=lambda t: t["after_entry"])
-    ]
+    for told in fired:
+        found = [e for e in _later(told, problems, explained) if e.data["kind"] in told["problems"]]
+        naming[told["inject"]] = found
+        explained |= {e.number for e in found}
+    # Only what names no other fault may follow from one.
+    scores = [_judge(told, naming[told["inject"]], problems, entries, explained) for told in fired]
     revealed = next((e for e in entries if e.kind is Kind.INJECTS_REVEALED), None)
     if revealed is not None:
         scores += _not_fired(revealed.data)
@@ -209,18 +214,25 @@ def score(entries: Sequence[Entry]) -> Score:
     return Score(tuple(scores), unexplained, revealed is None or bool(revealed.data["intact"]))
 
 
+def _later(told: dict[str, Any], problems: Sequence[Entry], explained: set[int]) -> list[Entry]:
+    """List the problems that came after a fault, at its place, and that nothing else explains."""
+    return [
+        e for e in problems if e.number > told["after_entry"] and e.number not in explained and _fits(told, e)
+    ]
+
+
 def _judge(
-    told: dict[str, Any], problems: Sequence[Entry], entries: Sequence[Entry], explained: set[int]
+    told: dict[str, Any],
+    naming: Sequence[Entry],
+    problems: Sequence[Entry],
+    entries: Sequence[Entry],
+    explained: set[int],
 ) -> InjectScore:
-    later = [e for e in problems if e.number > told["after_entry"] and e.number not in explained]
-    naming = [e for e in later if e.data["kind"] in told["problems"] and _fits(told, e)]
+    following = [e for e in _later(told, problems, explained) if e.data["kind"] in told["follows"]]
+    explained |= {e.number for e in following}
     # Without a place by which it is known, a problem of another kind may be anything.
-    pointing = [e for e in later if told["marks"] and _fits(told, e) and e.data["kind"] in told["follows"]]
-    explained |= {e.number for e in naming}
-    explained |= {e.number for e in later if e.data["kind"] in told["follows"] and _fits(told, e)}
-    first = min([*naming, *pointing], key=lambda e: e.number, default=None)
-    if naming:
-        first = naming[0]
+    pointing = following if told["marks"] else []
+    first = naming[0] if naming else min(pointing, key=lambda e: e.number, default=None)
     begins = _moment(told["begins_rehearsal_utc"])
     within_s, wanted = told["within_s"], told["expected_role"]
     common: dict[str, Any] = {

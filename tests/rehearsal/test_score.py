@@ -197,3 +197,16 @@ def test_noticed_at_once_is_no_negative_time(story):
     story.problem(6, "missing-detector", "visit 2026112000007, detector 4 (R22_S11)")
     found = story.reveal(90, fired(5, 1, begins_rehearsal_utc="2026-11-20T21:00:00.000Z")).injects[0]
     assert (found.noticing, found.after_s, found.after_real_s) == ("noticed", 0.0, 1.0)
+
+
+def test_what_may_follow_from_one_fault_names_another(story):
+    story.problem(10, "late-transfer", "exposure CC_O_20261120_000007", role="ObsOps")
+    slow = {"inject": "slow", "marks": [], "problems": ["slow-transfer"], "follows": ["late-transfer"]}
+    late = {
+        "inject": "late",
+        "marks": [["CC_O_20261120_000007"]],
+        "problems": ["late-transfer"],
+        "follows": [],
+    }
+    found = story.reveal(90, fired(5, 1, **slow), fired(6, 1, **late))
+    assert {i.inject: str(i.noticing) for i in found.injects} == {"slow": "unknown", "late": "noticed"}
