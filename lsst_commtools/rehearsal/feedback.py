@@ -395,7 +395,11 @@ def _write_report(
     settings = night.settings
     settings.claim()
     records = _records(night)
-    provenance = collect_provenance(settings, records, night.planned_utc("transmit-calibrations").isoformat())
+    began_utc = night.planned_utc("transmit-calibrations").isoformat()
+    provenance = {
+        "rehearsal": night.banner(),
+        **collect_provenance(settings, records, began_utc),
+    }
     TrendStore.in_folder(night.rehearsal.settings.work).add_night(
         settings.day_obs,
         settings.instrument,
