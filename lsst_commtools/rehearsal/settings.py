@@ -225,4 +225,10 @@ def default_rehearsal(site: Site) -> Path:
         raise NotFoundError(
             f"There is no rehearsal in {folder}.", advice="Begin one with 'commtools rehearse'."
         )
-    return max(found, key=lambda path: path.stat().st_mtime).parent
+    return max((path.parent for path in found), key=_touched_s)
+
+
+def _touched_s(work: Path) -> float:
+    """Tell when a rehearsal was last worked at: its journal is written by everything that is done."""
+    files = [work / _CLAIM, *work.glob("journal.sqlite*")]
+    return max(file.stat().st_mtime for file in files if file.exists())

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 
 import pytest
 
@@ -9,6 +10,7 @@ from lsst_commtools.errors import InputError, NotFoundError
 from lsst_commtools.rehearsal import Kind, Rehearsal, RehearsalSettings, default_rehearsal
 from lsst_commtools.rehearsal.datasets import BENCH, ON_SKY, SIMULATED, open_dataset
 from lsst_commtools.rehearsal.opening import Wish, settle
+from lsst_commtools.rehearsal.settings import rehearsals_folder
 from lsst_commtools.rehearsal.states import all_steps
 from lsst_commtools.simulate import simulate_night
 from lsst_commtools.site import Site
@@ -109,3 +111,15 @@ def test_what_is_written_is_read(site, tmp_path):
     settings.claim()
     assert RehearsalSettings.read(tmp_path / "w") == settings
     assert json.loads((tmp_path / "w" / "rehearsal.json").read_text())["dataset"] == "simulated"
+
+
+def test_the_newest_rehearsal_is_the_one_that_was_worked_at_last(site, tmp_path):
+    with pytest.raises(NotFoundError, match="no rehearsal"):
+        default_rehearsal(site)
+    folder = rehearsals_folder(site)
+    first, second = (
+        Rehearsal.create(site, settle(site, Wish(nights=1, work=folder / name))) for name in ("a", "b")
+    )
+    os.utime(second.settings.journal, (1.0, 1.0))
+    os.utime(second.settings.work / "rehearsal.json", (1.0, 1.0))
+    assert Rehearsal.find(site).settings == first.settings

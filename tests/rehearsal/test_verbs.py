@@ -4,7 +4,10 @@ import shutil
 
 import pytest
 
+from lsst_commtools.errors import LeaseError
 from lsst_commtools.instrument.raws import read_raw_header
+from lsst_commtools.procedure.identity import ProcessId
+from lsst_commtools.procedure.ledger import Ledger, leases
 from lsst_commtools.qa.limits import Status
 from lsst_commtools.rehearsal import Kind, Rehearsal
 from lsst_commtools.rehearsal.opening import Wish, settle
@@ -103,3 +106,40 @@ def test_a_bench_is_asked_for_no_wcs(site, simulated, tmp_path):
     assert (observed.status, observed.problems) == (Status.UNKNOWN, ())
     assert night.product_figures() == []
     assert kinds(night) == []
+
+
+class Run:
+    """What a night needs of the run of a notebook: its name, and a lease in its name."""
+
+    def __init__(self, site, name):
+        self.run, self._ledger = name, Ledger.at(site.procedure)
+
+    def precondition(self, name, check, *, expect):
+        assert check() == expect, name
+
+    def lease(self, key, *, taken_over_by=None):
+        held = leases.lease_of(self._ledger, key) if taken_over_by else None
+        leases.take(self._ledger, key, self.run, ProcessId.of(), instead_of=held)
+
+    def finish(self):
+        return ""
+
+
+def test_two_operators_cannot_do_a_step_at_once(site, simulated, tmp_path):
+    night = open_night(site, simulated.raw, tmp_path / "w")
+    night.begin("transmit-calibrations", Run(site, "of-ana"))
+    with pytest.raises(LeaseError, match="for run of-ana since"):
+        night.begin("transmit-calibrations", Run(site, "of-bo"))
+    started = night.journal.entries({Kind.STEP_STARTED})
+    assert [entry.data["run"] for entry in started] == ["of-ana"]
+
+
+def test_a_step_waits_for_what_it_follows_and_sets_the_clock_to_its_hour(site, simulated, tmp_path):
+    night = open_night(site, simulated.raw, tmp_path / "w")
+    assert night.unfinished("generate-calibrations") == ["night 1: transmit-calibrations"]
+    run = Run(site, "r")
+    night.begin("transmit-calibrations", run)
+    night.finish("transmit-calibrations", run)
+    assert night.unfinished("generate-calibrations") == []
+    night.begin("generate-calibrations", run)
+    assert night.rehearsal.clock.now_utc() >= night.planned_utc("generate-calibrations")
