@@ -10,10 +10,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lsst_commtools.errors import CommtoolsError
 from lsst_commtools.qa.limits import Status
 from lsst_commtools.site import Reach, Site, check_site
+
+if TYPE_CHECKING:
+    from lsst_commtools.procedure.record import RunRecord
 
 __all__ = ["LOOKS", "TASKS", "Fact", "Task", "look_around", "notebooks_folder"]
 
@@ -179,7 +183,7 @@ def _places(site: Site) -> tuple[Status, str, str]:
     if not checks:
         return Status.GOOD, f"{site.name} names no places: everything is on this computer.", ""
     away = [check for check in checks if check.reach is not Reach.REACHABLE]
-    text = f"{len(checks) - len(away)} of {len(checks)} places can be reached."
+    text = f"{len(checks) - len(away)} of {_number(len(checks), 'place')} can be reached."
     if not away:
         return Status.GOOD, text, ""
     named = ", ".join(check.setting for check in away[:4]) + (", ..." if len(away) > 4 else "")
@@ -192,7 +196,7 @@ def _cscs(site: Site) -> tuple[Status, str, str]:
     with Control(site) as control:
         states = control.states()
     counts = Counter(state.state.name for state in states)
-    text = f"{len(states)} CSCs: {', '.join(f'{n} {name}' for name, n in counts.most_common())}."
+    text = f"{_number(len(states), 'CSC')}: {', '.join(f'{n} {name}' for name, n in counts.most_common())}."
     ill = [str(state.csc) for state in states if state.state.name in ("FAULT", "UNKNOWN")]
     if any(state.state.name == "FAULT" for state in states):
         return Status.BAD, f"{text} Look at {', '.join(ill)}.", "See 'commtools csc log NAME'."
@@ -208,11 +212,8 @@ def _runs(site: Site) -> tuple[Status, str, str]:
     records = list_runs(ledger, site.procedure)
     dead, elsewhere = recoverable(ledger, site)
     counts = Counter(record.status.value for record in records)
-    text = (
-        f"{len(records)} runs: {', '.join(f'{n} {s}' for s, n in counts.most_common())}."
-        if records
-        else "No run yet."
-    )
+    how = ", ".join(f"{n} {status}" for status, n in counts.most_common())
+    text = f"{_number(len(records), 'run')}: {how}." if records else "No run yet."
     if dead or elsewhere:
         owing = ", ".join(record.run for record in [*dead, *elsewhere][:3])
         return Status.BAD, f"{text} Left behind by a dead runner: {owing}.", "Run 'commtools runs recover'."
@@ -223,7 +224,26 @@ def _runs(site: Site) -> tuple[Status, str, str]:
             f"{text} Waiting for signatures: {waiting}.",
             "Sign with 'commtools runs sign'.",
         )
+    broken = _broken(records)
+    if broken:
+        named = ", ".join(f"{record.run} ({record.status.value})" for record in broken[:3])
+        more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
+        advice = "See 'commtools runs show RUN', and run it again."
+        return Status.WARNING, f"{text} Not done, and not run again since: {named}{more}.", advice
     return Status.GOOD, text, ""
+
+
+def _broken(records: list[RunRecord]) -> list[RunRecord]:
+    """Of runs, the newest first, give those that did not come to a good end and were not begun again the same way."""
+    newest: dict[str, RunRecord] = {}
+    for record in records:
+        if not record.dry_run:  # it changes nothing, and stands for nothing
+            newest.setdefault(f"{record.notebook} {sorted(record.parameters.items())}", record)
+    return [record for record in newest.values() if record.status.value in ("aborted", "failed", "unknown")]
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _night(site: Site) -> tuple[Status, str, str]:
@@ -233,7 +253,7 @@ def _night(site: Site) -> tuple[Status, str, str]:
     visits = judge_night(night.visit_summaries())
     counts = Counter(str(visit.status) for visit in visits)
     how = ", ".join(f"{n} {status}" for status, n in counts.items())
-    text = f"{night.camera.name} {night.day_obs}: {len(visits)} visits, {how}."
+    text = f"{night.camera.name} {night.day_obs}: {_number(len(visits), 'visit')}, {how}."
     worst = max((visit.status for visit in visits), key=_BADNESS.index, default=Status.UNKNOWN)
     return worst, text, "" if worst is Status.GOOD else "Open the notebook of the night."
 

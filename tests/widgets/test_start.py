@@ -11,6 +11,9 @@ import pytest
 
 from lsst_commtools.cli import main
 from lsst_commtools.errors import UnreachableError
+from lsst_commtools.procedure.journal import Journal
+from lsst_commtools.procedure.ledger import Ledger
+from lsst_commtools.procedure.values import Kind
 from lsst_commtools.qa.limits import Status
 from lsst_commtools.site import Site
 from lsst_commtools.widgets import StartPage, overview
@@ -75,6 +78,40 @@ def test_site_without_anything_is_told_honestly():
     assert "commtools sim up" in facts["CSCs"].advice
     assert facts["Runs"].text == "No run yet."
     assert "w_2026_22" in facts["Lab image"].text
+
+
+@pytest.fixture
+def runs():
+    """Notes runs that have ended; gives the row of runs."""
+    site = Site.load()
+
+    def note(*statuses, **started):
+        for status in statuses:
+            number = len({event.run for event in Ledger.at(site.procedure).events()})
+            journal = Journal(Ledger.at(site.procedure), f"20261120T00000{number}Z-x-{number:06x}")
+            journal.note(Kind.RUN_STARTED, notebook="x.ipynb", cells=[], **started)
+            journal.note(Kind.RUN_ENDED, status=status, reason="")
+        return overview._runs(site)
+
+    return note
+
+
+def test_one_run_is_one_run(runs):
+    assert runs("done") == (Status.GOOD, "1 run: 1 done.", "")
+    assert runs("done")[1] == "2 runs: 2 done."
+
+
+@pytest.mark.parametrize("status", ["aborted", "failed"])
+def test_a_run_that_came_to_no_good_end_is_worth_a_look_until_it_is_run_again(runs, status):
+    assert runs("done", parameters={"csc": "DIMM:1"})[0] is Status.GOOD
+    how, text, advice = runs(status, parameters={"csc": "DIMM:2"})
+    assert how is Status.WARNING
+    assert text.endswith(f"Not done, and not run again since: 20261120T000001Z-x-000001 ({status}).")
+    assert "commtools runs show" in advice
+    assert runs("done", parameters={"csc": "DIMM:1"})[0] is Status.WARNING, "another one is no excuse"
+    assert runs("planned", parameters={"csc": "DIMM:2"}, dry_run=True)[0] is Status.WARNING
+    assert runs("done", parameters={"csc": "DIMM:2"})[0] is Status.GOOD
+    assert runs(status, parameters={"csc": "DIMM:2"}, dry_run=True)[0] is Status.GOOD, "it changed nothing"
 
 
 def test_every_notebook_is_a_task_and_a_link_of_the_start_page():
