@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsst_commtools.errors import DataError, TableError
-from lsst_commtools.instrument.cameras import PIXEL_MM, Camera
+from lsst_commtools.instrument.cameras import PIXEL_MM, Camera, Detector
 from lsst_commtools.qa.frames import (
     RUBIN_LATITUDE_DEG,
     altitude_deg,
@@ -53,6 +53,7 @@ FIGURES = (
 
 _ORDER, _FIELD_ORDER = 3, 3
 _GRID = 4
+_FILLED = 0.8
 _LEAST_STARS = 12
 _NO_TIME = "the table does not tell the time"
 _NO_REFERENCE = "no reference catalogue was given"
@@ -241,6 +242,7 @@ class _Visit:
         self.reasons: dict[str, str] = {}
         self.problems: list[str] = []
         self.fits: dict[int, WcsFit] = {}
+        self.extents: dict[int, _Extent] = {}
         self.corners: list[dict[str, Any]] = []
         self.shifts: list[dict[str, Any]] = []
         self.field: WcsFit | None = None
@@ -275,6 +277,7 @@ class _Visit:
                 self.problems.append(f"detector {detector} has no WCS")
                 continue
             self.fits[detector] = final or initial  # type: ignore[assignment]  # one of them is there
+            self.extents[detector] = _extent(table["x"][rows], table["y"][rows])
             if initial is not None and final is not None:
                 shift = wcs_shift(initial, final)
                 self.shifts.append({"visit": self.number, "detector": detector, **vars(shift)})
@@ -307,7 +310,7 @@ class _Visit:
         turns = np.radians([fit.rotation_deg for fit in fits])
         self.figures["rotation_deg"] = float(np.degrees(np.arctan2(np.sin(turns).sum(), np.cos(turns).sum())))
         if self.camera is not None:
-            self.field = _field_solution(self.fits, self.camera)
+            self.field = _field_solution(self.fits, self.extents, self.camera)
         place = self.field.crval if self.field is not None else _middle(self.fits)
         self.figures["ra_deg"], self.figures["dec_deg"] = place
         if self.field is not None:
@@ -352,9 +355,12 @@ class _Visit:
             self.unknown(_NO_CAMERA, *names)
             return
         sky, focal = {}, {}
-        for detector, x, y, x_mm, y_mm in _places(self.fits, self.camera, corners=True):
+        for detector, x, y, x_mm, y_mm in _corners(self.fits, self.extents, self.camera):
             sky[detector] = np.stack(self.fits[detector].pixel_to_sky(x, y), axis=1)
             focal[detector] = np.stack([x_mm, y_mm], axis=1)
+        if len(sky) < 2 <= len(self.fits):
+            self.unknown("stars fill less than two detectors: a polynomial says nothing beyond them", *names)
+            return
         try:
             found = corner_distances(sky, focal)
         except DataError as error:
@@ -394,30 +400,55 @@ class _Visit:
 _REFRACTION = (
     "refraction_arcsec", "refraction_along_ppm", "refraction_across_ppm", "refraction_stretch_ppm", "stretch_ppm",
 )  # fmt: skip
-_NOT_AROUND = "the detectors with a WCS do not surround the middle of the camera"
+_NOT_AROUND = "the stars of detectors with a WCS do not surround the middle of the camera"
+_Place = tuple[int, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
+"""A detector and places on it: number, pixels, and mm on the focal plane."""
 
 
-def _places(fits: Mapping[int, WcsFit], camera: Camera, *, corners: bool = False) -> list[tuple[Any, ...]]:
-    """Give a grid (or the corners) of each detector: number, pixels, and mm on the focal plane."""
+_Extent = tuple[float, float, float, float]
+"""Least and largest x, least and largest y of a detector's stars: beyond them a polynomial says nothing."""
+
+
+def _extent(x: NDArray[np.float64], y: NDArray[np.float64]) -> _Extent:
+    known = np.isfinite(x) & np.isfinite(y)
+    return float(x[known].min()), float(x[known].max()), float(y[known].min()), float(y[known].max())
+
+
+def _grids(fits: Mapping[int, WcsFit], extents: Mapping[int, _Extent], camera: Camera) -> list[_Place]:
+    """Give a grid of places over the stars of each detector."""
+    found = []
+    for d in camera.detectors:
+        if d.id in fits:
+            left, right, bottom, top = extents[d.id]
+            grid = np.meshgrid(np.linspace(left, right, _GRID), np.linspace(bottom, top, _GRID))
+            found.append(_place(d, grid[0].ravel(), grid[1].ravel()))
+    return found
+
+
+def _corners(fits: Mapping[int, WcsFit], extents: Mapping[int, _Extent], camera: Camera) -> list[_Place]:
+    """Give the corners of each detector that its stars fill."""
     found = []
     for d in camera.detectors:
         if d.id not in fits:
             continue
-        if corners:
-            right, top = d.columns - 0.5, d.rows - 0.5
-            x, y = np.array([-0.5, right, right, -0.5]), np.array([-0.5, -0.5, top, top])
-        else:
-            grid = np.meshgrid(np.linspace(0, d.columns - 1, _GRID), np.linspace(0, d.rows - 1, _GRID))
-            x, y = grid[0].ravel(), grid[1].ravel()
-        x_mm = d.x_mm + (x - (d.columns - 1) / 2) * PIXEL_MM
-        y_mm = d.y_mm + (y - (d.rows - 1) / 2) * PIXEL_MM
-        found.append((d.id, x, y, x_mm, y_mm))
+        left, right, bottom, top = extents[d.id]
+        if min((right - left) / d.columns, (top - bottom) / d.rows) >= _FILLED:
+            edge, roof = d.columns - 0.5, d.rows - 0.5
+            found.append(_place(d, np.array([-0.5, edge, edge, -0.5]), np.array([-0.5, -0.5, roof, roof])))
     return found
 
 
-def _field_solution(fits: Mapping[int, WcsFit], camera: Camera) -> WcsFit | None:
-    """Fit the focal plane to the sky by all detectors; None unless they surround the middle of the camera."""
-    places = _places(fits, camera)
+def _place(d: Detector, x: NDArray[np.float64], y: NDArray[np.float64]) -> _Place:
+    x_mm = d.x_mm + (x - (d.columns - 1) / 2) * PIXEL_MM
+    y_mm = d.y_mm + (y - (d.rows - 1) / 2) * PIXEL_MM
+    return d.id, x, y, x_mm, y_mm
+
+
+def _field_solution(
+    fits: Mapping[int, WcsFit], extents: Mapping[int, _Extent], camera: Camera
+) -> WcsFit | None:
+    """Fit the focal plane to the sky by all detectors; None unless their stars surround the middle of the camera."""
+    places = _grids(fits, extents, camera)
     if not places:
         return None
     x_mm, y_mm = (np.concatenate([p[k] for p in places]) for k in (3, 4))

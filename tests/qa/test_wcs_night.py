@@ -149,6 +149,18 @@ def test_a_detector_that_lies_off_shows_in_the_corners(make_night, survey):
     assert ((large["detector1"] == 4) | (large["detector2"] == 4)).all()
 
 
+def test_a_polynomial_is_not_asked_beyond_its_stars(make_night, survey):
+    frame, told, references = make_night(n_visits=1, n_stars=500)
+    corner = frame[(frame.x < 1500) & (frame.y < 1500)]
+    found = measure_wcs(survey(corner[corner.detector == 4]), references, camera=CAMERA, pointings=told)
+    assert found.visits["pixel_scale_arcsec"].to_numpy() == pytest.approx(0.2, rel=1e-4)
+    assert "surround" in found.reasons[1]["pointing_az_arcsec"]
+    assert "face each other" in found.reasons[1]["corner_excess_arcsec"]
+    nine = measure_wcs(survey(corner), references, camera=CAMERA, pointings=told)
+    assert nine.visits["pixel_scale_arcsec"].to_numpy() == pytest.approx(0.2, rel=1e-4)
+    assert "stars fill less" in nine.reasons[1]["corner_excess_arcsec"]
+
+
 def test_motion_is_that_of_the_years_between(make_night, survey):
     frame, _, references = make_night(n_visits=1)
     old = ReferenceStars(*[getattr(references, n) for n in ("ra_deg", "dec_deg", "pm_ra_mas_yr", "pm_dec_mas_yr")],
