@@ -358,8 +358,8 @@ class _Visit:
         for detector, x, y, x_mm, y_mm in _corners(self.fits, self.extents, self.camera):
             sky[detector] = np.stack(self.fits[detector].pixel_to_sky(x, y), axis=1)
             focal[detector] = np.stack([x_mm, y_mm], axis=1)
-        if len(sky) < 2 <= len(self.fits):
-            self.unknown("stars fill less than two detectors: a polynomial says nothing beyond them", *names)
+        if self.fits and len(sky) < 2:
+            self.unknown("stars fill fewer than two detectors: a polynomial says nothing beyond them", *names)
             return
         try:
             found = corner_distances(sky, focal)
