@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import json
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lsst_commtools.errors import NotFoundError
-from lsst_commtools.ingest.arrival_journal import ArrivalJournal, ArrivedFile
-from lsst_commtools.ingest.latency import ImageStamps, LatencyReport, latencies
-from lsst_commtools.ingest.transfer import TransferRecord
-from lsst_commtools.ingest.transfer_journal import KnownCopy
+from lsst_commtools.ingest.latency import LatencyReport
 from lsst_commtools.night.archive import Night
-from lsst_commtools.night.counts import Counts, ImageKey, Problem, images_by_name
+from lsst_commtools.night.counts import Counts, ImageKey, Problem
 from lsst_commtools.night.expectations import unprocessed_images
 from lsst_commtools.night.verdicts import VisitVerdict, judge_night
 from lsst_commtools.qa.limits import DEFAULT_LIMITS, Status, worst
-from lsst_commtools.rehearsal.camera import read_published
 from lsst_commtools.rehearsal.checks import check_arrivals
 from lsst_commtools.rehearsal.journal import Kind
+from lsst_commtools.rehearsal.latency import night_latencies, night_speed
 from lsst_commtools.rehearsal.outline import Role
-from lsst_commtools.rehearsal.processing import arrival_journal
 from lsst_commtools.rehearsal.progress import Quanta, log_path, read_quanta
+from lsst_commtools.rehearsal.stations import (
+    begun_and_failed,
+    count_datasets,
+    images_at_stations,
+    transfer_records,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,8 +40,6 @@ __all__ = [
     "judge_processing",
     "product_figures",
 ]
-
-_LAST_TASK = {True: "astrometry", False: "isr"}
 
 
 @dataclass(frozen=True)
@@ -178,21 +175,6 @@ class Observations:
         }
 
 
-@dataclass(frozen=True)
-class _Images:
-    """Detector images of the planned science exposures at each station."""
-
-    expected: frozenset[ImageKey]
-    transferred: frozenset[ImageKey]
-    ingested: frozenset[ImageKey]
-    processed: frozenset[ImageKey]
-
-    def counts(self, n_measured: int) -> Counts:
-        return Counts(
-            len(self.expected), len(self.transferred), len(self.ingested), len(self.processed), n_measured
-        )
-
-
 def judge_processing(night: RehearsalNight) -> Processing:
     """Judge the processing of a night: see `RehearsalNight.judge_processing`.
 
@@ -206,9 +188,9 @@ def judge_processing(night: RehearsalNight) -> Processing:
     Processing
         Counts, failures, rates, latencies.
     """
-    images, quanta = _images(night), _quanta(night)
+    images, quanta = images_at_stations(night), _quanta(night)
     limit = night.rehearsal.site.rehearsal.failure_rate_limit
-    begun, failed = _fate(quanta)
+    begun, failed = begun_and_failed(quanta)
     fraction = len(failed) / len(begun) if begun else None
     problems = [*unprocessed_images(images.ingested, images.processed, failed), *check_arrivals(night)]
     if fraction is not None and fraction > limit:
@@ -224,8 +206,8 @@ def judge_processing(night: RehearsalNight) -> Processing:
         ),
         failed_fraction=fraction,
         limit=limit,
-        latency=_latencies(night),
-        speed=_speed(night),
+        latency=night_latencies(night),
+        speed=night_speed(night),
         problems=tuple(problems),
     )
     night.note(problems, role=Role.LDF, step="qa-processing", place="processing")
@@ -261,7 +243,7 @@ def examine_products(night: RehearsalNight) -> Products:
 
     from lsst_commtools.rehearsal.choices import current_choice
 
-    images = _images(night)
+    images = images_at_stations(night)
     camera = night.settings.camera
     rows = [
         {
@@ -277,7 +259,7 @@ def examine_products(night: RehearsalNight) -> Products:
         for shot in night.shots()
         if not shot.calibration
     ]
-    datasets = _datasets(night)
+    datasets = count_datasets(night)
     expected = ["star_table", "visit_summary"] if night.expectations.sky else ["post_isr_image"]
     problems = [
         Problem("no-product", f"The night has no {name}.", f"{camera.name} {night.day_obs}")
@@ -308,7 +290,7 @@ def judge_observations(night: RehearsalNight) -> Observations:
 
     from lsst_commtools.night.diagnose import diagnose_night
 
-    images = _images(night)
+    images = images_at_stations(night)
     summaries = pd.DataFrame()
     visits: list[VisitVerdict] = []
     problems: list[Problem] = []
@@ -394,7 +376,7 @@ def _write_report(
 
     settings = night.settings
     settings.claim()
-    records = _records(night)
+    records = transfer_records(night)
     began_utc = night.planned_utc("transmit-calibrations").isoformat()
     provenance = {
         "rehearsal": night.banner(),
@@ -425,78 +407,6 @@ def _write_report(
     )
 
 
-def _images(night: RehearsalNight) -> _Images:
-    """Count by what is there, not by what was told: so it is right also after kills."""
-    camera = night.settings.camera
-    science = {shot.exposure_id for shot in night.shots() if not shot.calibration}
-    expected = {(exposure, detector.id) for exposure in science for detector in camera.science_detectors}
-    names = (path.name for path in night.storage.rglob("*") if not path.name.startswith("."))
-    transferred = expected & set(images_by_name(names, camera))
-    ingested: set[ImageKey] = set()
-    processed: set[ImageKey] = set()
-    if (night.settings.repository / "butler.yaml").is_file():
-        ingested = expected & _raws(night)
-        processed = ingested & _outputs(night)
-    # What is in the repository was transferred, also where somebody has taken its file away since.
-    return _Images(*map(frozenset, (expected, transferred | ingested, ingested, processed)))
-
-
-def _raws(night: RehearsalNight) -> set[ImageKey]:
-    from lsst_commtools.ingest import open_repository, raw_run
-
-    settings = night.settings
-    with open_repository(settings.repository) as butler:
-        refs = butler.query_datasets(
-            "raw",
-            raw_run(settings.camera),
-            where=f"instrument='{settings.camera.name}' AND exposure.day_obs={night.day_obs}",
-            explain=False,
-            limit=None,
-        )
-        return {(int(ref.dataId["exposure"]), int(ref.dataId["detector"])) for ref in refs}
-
-
-def _outputs(night: RehearsalNight) -> set[ImageKey]:
-    """Images whose last task has stored its metadata: the last thing that a task writes."""
-    from lsst.daf.butler import MissingCollectionError, MissingDatasetTypeError
-
-    from lsst_commtools.ingest import open_repository
-
-    settings = night.settings
-    task = _LAST_TASK[night.expectations.sky]
-    with open_repository(settings.repository) as butler:
-        try:
-            refs = butler.query_datasets(
-                f"{task}_metadata", settings.output_collection, explain=False, limit=None
-            )
-        except (MissingCollectionError, MissingDatasetTypeError):
-            return set()
-        return {(int(_exposure(ref.dataId)), int(ref.dataId["detector"])) for ref in refs}
-
-
-def _exposure(data_id: Any) -> int:
-    return int(data_id["visit"] if "visit" in data_id else data_id["exposure"])
-
-
-def _datasets(night: RehearsalNight) -> dict[str, int]:
-    """Count the datasets of the night's output collection, those of the framework's own book-keeping left out."""
-    from lsst.daf.butler import MissingCollectionError
-
-    from lsst_commtools.ingest import open_repository
-
-    settings = night.settings
-    if not (settings.repository / "butler.yaml").is_file():
-        return {}
-    with open_repository(settings.repository) as butler:
-        try:
-            refs = butler.query_all_datasets(settings.output_collection, find_first=False, limit=None)
-        except MissingCollectionError:
-            return {}
-        counts = Counter(ref.datasetType.name for ref in refs)
-    own = ("_metadata", "_log", "_config")
-    return {name: n for name, n in sorted(counts.items()) if not name.endswith(own) and name != "packages"}
-
-
 def _summaries(night: RehearsalNight) -> pd.DataFrame:
     import pandas as pd
 
@@ -516,91 +426,6 @@ def _summaries(night: RehearsalNight) -> pd.DataFrame:
 
 def _quanta(night: RehearsalNight) -> Quanta:
     return read_quanta(log_path(night.rehearsal.settings.work, night.day_obs, "science"))
-
-
-def _fate(quanta: Quanta) -> tuple[set[ImageKey], set[ImageKey]]:
-    """Detector images that were begun, and those that failed in a task."""
-    begun: set[ImageKey] = set()
-    failed: set[ImageKey] = set()
-    for quantum in quanta.ended:
-        if "detector" in quantum.data_id and quantum.visit:
-            key = (int(quantum.visit), int(quantum.data_id["detector"]))
-            begun.add(key)
-            if quantum.status.value in ("failed", "no-work"):
-                failed.add(key)
-    return begun, failed
-
-
-def _latencies(night: RehearsalNight) -> LatencyReport:
-    """Give the latencies of the night's images, all times by the clock of the rehearsal."""
-    late_s = {shot.obs_id: shot.late_s for shot in read_published(night.summit)}
-    closes = {
-        shot.exposure_id: shot.closes_tai + dt.timedelta(seconds=late_s.get(shot.obs_id, 0.0))
-        for shot in night.shots()
-        if not shot.calibration
-    }
-    ended = _first_done(night)
-    task = _LAST_TASK[night.expectations.sky]
-    stamps = []
-    for file in _arrived(night):
-        if file.exposure is None or file.detector is None or file.exposure not in closes:
-            continue
-        visit = str(file.exposure)
-        stamps.append(
-            ImageStamps(
-                file.exposure,
-                file.detector,
-                closes[file.exposure],
-                transferred_utc=file.arrived_utc,
-                ingested_utc=file.ingested_utc,
-                processed_utc=ended.get((task, visit, str(file.detector))),
-                measured_utc=ended.get(("visit_summary", visit, "")),
-            )
-        )
-    return latencies(stamps)
-
-
-def _first_done(night: RehearsalNight) -> dict[tuple[str, str, str], dt.datetime]:
-    """Tell when each quantum was first done, by the clock of the rehearsal; later sweeps find it done."""
-    found: dict[tuple[str, str, str], dt.datetime] = {}
-    path = log_path(night.rehearsal.settings.work, night.day_obs, "science")
-    for text in path.read_bytes().splitlines() if path.is_file() else ():
-        try:
-            line = json.loads(text)
-            if line["event"] == "quantum" and line["status"] in ("succeeded", "existing"):
-                data_id = line["data_id"]
-                visit = str(data_id.get("visit", data_id.get("exposure", "")))
-                key = (str(line["task"]), visit, str(data_id.get("detector", "")))
-                found.setdefault(key, dt.datetime.fromisoformat(line["at_rehearsal_utc"]))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            continue  # a line cut by a kill
-    return found
-
-
-def _arrived(night: RehearsalNight) -> list[ArrivedFile]:
-    journal = ArrivalJournal(arrival_journal(night))
-    try:
-        return [file for file in journal.files() if file.counts]
-    finally:
-        journal.close()
-
-
-def _speed(night: RehearsalNight) -> float:
-    """Give the speed at which the night went: that of its last segment that was not a standstill."""
-    told = [float(e.data["speed"]) for e in night.journal.entries({Kind.CLOCK_SET}) if e.data["speed"]]
-    return told[-1] if told else 1.0
-
-
-def _records(night: RehearsalNight) -> list[TransferRecord]:
-    """Give the files that arrived, with their checksums, as the transfer's record has them."""
-    journal = night.rehearsal.settings.work / "transfers" / f"{night.day_obs}.jsonl"
-    found: dict[str, TransferRecord] = {}
-    for line in journal.read_text(encoding="utf-8").splitlines() if journal.is_file() else ():
-        known = KnownCopy.read(line)
-        if known is not None:
-            name, copy = known
-            found[name] = TransferRecord(name, copy.size_bytes, copy.mtime_ns, copy.sha256)
-    return list(found.values())
 
 
 def _of(images: Iterable[ImageKey], exposure: int) -> int:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lsst_commtools.rehearsal.choices import Choice
     from lsst_commtools.rehearsal.feedback import Observations, Processing, Products
     from lsst_commtools.rehearsal.meetings import CampaignView
+    from lsst_commtools.rehearsal.pages import Framed
     from lsst_commtools.rehearsal.poll import Poll
     from lsst_commtools.rehearsal.processing import Processed
     from lsst_commtools.rehearsal.rehearsal import Rehearsal
@@ -432,6 +433,12 @@ class RehearsalNight:
         from lsst_commtools.rehearsal.standup import write_standup
 
         return write_standup(self.rehearsal, self.number)
+
+    def show(self, page: Path) -> Framed:
+        """Show a page in a notebook, in a frame, so that its style and its policy stay its own."""
+        from lsst_commtools.rehearsal.pages import Framed
+
+        return Framed(page)
 
     def ask_go(self) -> Poll:
         """Ask all teams for a go, and wait until all have answered or one said no-go."""

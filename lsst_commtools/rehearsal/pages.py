@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import html
 import os
 import re
 import tempfile
 import unicodedata
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +18,7 @@ from lsst_commtools.errors import ServiceError
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["UNATTENDED", "markdown", "render", "write_whole"]
+__all__ = ["UNATTENDED", "Framed", "markdown", "render", "write_whole"]
 
 UNATTENDED = "Unattended: signed by stand-ins"
 """Stands on each page of a rehearsal in which no people signed."""
@@ -68,6 +70,25 @@ def markdown(value: object) -> str:
     text = _MARKUP.sub(lambda match: f"\\{match[0]}" if not match[0].isdigit() else f"{match[0]}\u200b", text)
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return text.replace("@", "@\u200b").replace("://", ":\u200b//")
+
+
+@dataclass(frozen=True)
+class Framed:
+    """A page, as a notebook shows it: in a frame, for put there as it is, its style would change all of JupyterLab.
+
+    Parameters
+    ----------
+    page
+        A file that needs nothing else and runs no script.
+    """
+
+    page: Path
+
+    def _repr_html_(self) -> str:
+        content = html.escape(self.page.read_text(encoding="utf-8"))
+        style = "width: 100%; height: 40em; border: 1px solid #c9ced6; background: #ffffff"
+        title = html.escape(self.page.name)
+        return f'<iframe title="{title}" sandbox="" style="{style}" srcdoc="{content}"></iframe>'
 
 
 def write_whole(path: Path, text: str) -> Path:

@@ -142,6 +142,8 @@ def outline_states(entries: Iterable[Entry], nights: int) -> dict[StepKey, StepS
                 started=entry.number,
                 started_utc=entry.at_utc,
                 started_rehearsal_utc=entry.at_rehearsal_utc,
+                ended_utc="",
+                ended_rehearsal_utc="",
                 reason="",
                 starts=states[key].starts + 1,
             )

@@ -91,3 +91,10 @@ def test_the_next_night_does_not_begin_anew_because_of_an_old_report():
     done = [*begun_and_done(second), *begun_and_done(first, night=2), *begun_and_done(second)]
     states = outline_states(entries_of(*done), 2)
     assert not stale(states, (2, first))
+
+
+def test_a_step_that_is_done_anew_has_not_ended():
+    told = [*begun_and_done("standup"), (Kind.STEP_STARTED, 1, "standup", "")]
+    state = outline_states(entries_of(*told), 1)[1, "standup"]
+    assert state.status is StepStatus.STARTED
+    assert (state.started_utc, state.ended_utc, state.ended_rehearsal_utc) == ("t3", "", "")
