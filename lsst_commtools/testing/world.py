@@ -11,17 +11,28 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nbformat
 
-from lsst_commtools.errors import InputError, ServiceError
+from lsst_commtools.errors import InputError, ServiceError, StepError
+
+if TYPE_CHECKING:
+    from lsst_commtools.rehearsal import Rehearsal
 
 __all__ = ["World", "copy_notebook"]
 
 _KEPT = re.compile(r"(PATH|PYTHON.*|LD_.*|LANG|LC_.*|TZ|TMPDIR|NUMBA_.*|VIRTUAL_ENV|SSL_.*)")
 _NIGHT_S = 900.0
 _SPEED = 20.0
+# One small detector, few visits, and a night that passes in half a minute.
+_REHEARSAL = {
+    "COMMTOOLS_DATA_INSTRUMENT": "LATISS",
+    "COMMTOOLS_REHEARSAL_VISITS": "2",
+    "COMMTOOLS_REHEARSAL_IMAGE_ROWS": "512",
+    "COMMTOOLS_REHEARSAL_IMAGE_COLUMNS": "512",
+}
+_REHEARSAL_SPEED = 60.0
 
 
 class World:
@@ -62,14 +73,20 @@ class World:
         ----------
         *needs
             ``observatory``: the simulated observatory, running. ``night``: three processed visits of LATISS.
-            ``teststand``: a small file system of a test stand.
+            ``rehearsal``: a rehearsal of one small night, held by stand-ins to its end. ``teststand``: a small file
+            system of a test stand.
 
         Raises
         ------
         InputError
             If a need is unknown.
         """
-        makers = {"observatory": self._observatory, "night": self._night, "teststand": self._teststand}
+        makers = {
+            "observatory": self._observatory,
+            "night": self._night,
+            "rehearsal": self._rehearsal,
+            "teststand": self._teststand,
+        }
         for need in needs:
             if need not in makers:
                 raise InputError(f"Nobody knows how to make {need!r}.", advice=f"Known: {', '.join(makers)}.")
@@ -81,7 +98,7 @@ class World:
         Parameters
         ----------
         values
-            By name; texts may hold ``{folder}``, ``{night}``, ``{teststand}``.
+            By name; texts may hold ``{folder}``, ``{night}``, ``{rehearsal}``, ``{teststand}``.
 
         Returns
         -------
@@ -90,13 +107,15 @@ class World:
         """
         return {n: v.format_map(self._places) if isinstance(v, str) else v for n, v in values.items()}
 
-    def commtools(self, *words: str) -> Any:
+    def commtools(self, *words: str, environment: Mapping[str, str] | None = None) -> Any:
         """Run the command in this world.
 
         Parameters
         ----------
         *words
             Its arguments.
+        environment
+            Its whole environment, by default that of this world.
 
         Returns
         -------
@@ -110,11 +129,46 @@ class World:
         """
         command = [sys.executable, "-m", "lsst_commtools.cli", "--format", "json", *words]
         done = subprocess.run(
-            command, env=self.environment, capture_output=True, text=True, timeout=_NIGHT_S, check=False
+            command,
+            env=dict(environment or self.environment),
+            capture_output=True,
+            text=True,
+            timeout=_NIGHT_S,
+            check=False,
         )
         if done.returncode not in (0, 1):
             raise ServiceError(f"commtools {' '.join(words)} failed: {done.stderr[-2000:]}")
         return json.loads(done.stdout)
+
+    @contextlib.contextmanager
+    def attended(self) -> Iterator[None]:
+        """Have stand-ins sign at the holds of the rehearsal, and answer its polls, while the block lasts.
+
+        Raises
+        ------
+        StepError
+            At the end of the block, if a stand-in might not sign.
+        """
+        if "rehearsal" not in self._places:
+            yield
+            return
+        from lsst_commtools.rehearsal.stand_ins import StandIns
+
+        refused: list[str] = []
+        with StandIns(self.rehearsal, refused.append):
+            yield
+        if refused:
+            raise StepError(f"Stand-ins could not sign: {'; '.join(dict.fromkeys(refused))}")
+
+    @property
+    def rehearsal(self) -> Rehearsal:
+        """The rehearsal of this world; it was provided."""
+        from lsst_commtools.rehearsal import Rehearsal
+        from lsst_commtools.site import Site
+
+        site = Site.load("local")
+        ledger = site.procedure.model_copy(update={"ledger_url": f"sqlite:///{self.home / 'ledger.sqlite'}"})
+        return Rehearsal.open(site.model_copy(update={"procedure": ledger}), self._places["rehearsal"])
 
     def close(self) -> None:
         """Stop what runs."""
@@ -141,6 +195,17 @@ class World:
         (self.home / "nights").symlink_to(nights)
         (self.home / "trend.sqlite3").write_bytes((self._shared / "trend.sqlite3").read_bytes())
         self._places["night"] = str(nights / "LATISS_20261120")
+
+    def _rehearsal(self) -> None:
+        if "rehearsal" in self._places:
+            return
+        from lsst_commtools.testing.lab import jupyter_environment
+
+        work = self.home / "rehearsals" / "simulated_1"
+        words = ("rehearse", "--nights", "1", "--unattended", "--speed", str(_REHEARSAL_SPEED))
+        with jupyter_environment(self.environment) as environment:
+            self.commtools(*words, "--work", str(work), environment={**environment, **_REHEARSAL})
+        self._places["rehearsal"] = str(work)
 
     def _teststand(self) -> None:
         from lsst_commtools.simulate.teststand import make_teststand

@@ -88,7 +88,8 @@ def run_in_lab(lab, page, browser_world, monkeypatch):
         copy_notebook(NOTEBOOKS / name, lab.folder / name, given)
         opened = lab.open(page, name)
         notebooks.append(opened)
-        opened.run()
+        with browser_world.attended():
+            opened.run()
         assert opened.failures == []
         assert opened.warnings == []
         assert page.blank_figures == []

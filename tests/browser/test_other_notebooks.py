@@ -34,8 +34,7 @@ def test_no_folder_of_notebooks_is_left_out():
         for p in root.rglob("*.ipynb")
         if ".ipynb_checkpoints" not in p.parts
     }
-    elsewhere = {"rehearsal"}  # they need a rehearsal that was prepared: tests/rehearsal
-    assert {"" if folder == "." else folder for folder in kept} <= shown | elsewhere
+    assert {"" if folder == "." else folder for folder in kept} <= shown
 
 
 def test_a_night_and_an_image_are_chosen(run_in_lab):
