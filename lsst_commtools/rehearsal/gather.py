@@ -39,6 +39,7 @@ FORMAT = 1
 """Raised whenever a page of what was gathered before could not be drawn any more."""
 
 _OF_ONE_EXPOSURE = "exposure-"
+_PACE = ("size_bytes", "sending_s", "rate", "expected", "below_expected", "interrupted_times")
 _TRANSFERRED = "transferred"
 _LATENCY = "latency_rehearsal_s"
 
@@ -144,7 +145,8 @@ def count_tables(entries: Sequence[Entry]) -> dict[str, Any]:
         if set(STATIONS) <= set(counted):
             stations = _station_rows(counted)
         if data.get("stage") == _TRANSFERRED:
-            transfers[str(data.get("what", ""))] = _transfer_row(data)
+            row = _transfer_row(data)
+            transfers[row["what"]] = _with_pace(row, transfers.get(row["what"]))
             continue
         stage = " ".join(str(data.pop(name)) for name in ("stage", "what") if data.get(name))
         if isinstance(times := data.pop(_LATENCY, None), dict):
@@ -264,6 +266,13 @@ def _transfer_row(data: dict[str, Any]) -> dict[str, Any]:
         "below_expected": rate is not None and expected is not None and rate < expected,
         "interrupted_times": data.get("interrupted_times"),
     }
+
+
+def _with_pace(row: dict[str, Any], before: dict[str, Any] | None) -> dict[str, Any]:
+    """Keep the pace of what was sent before, where nothing was left to send."""
+    if before is None or row["size_bytes"] != 0:
+        return row
+    return {**row, **{name: before[name] for name in _PACE}}
 
 
 def _number(value: Any) -> float | None:

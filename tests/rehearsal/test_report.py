@@ -125,6 +125,15 @@ def test_counts_of_stages_and_not_of_each_exposure(held):
     assert "expected 40 MB/s (320 Mb/s)" in page.with_suffix(".md").read_text()
 
 
+def test_looking_again_whether_all_arrived_does_not_make_the_pace_unknown(held):
+    sent = {"stage": "transferred", "what": "science", "files": 2, "arrived": 2}
+    held.journal.append(Kind.COUNTS, 1, **sent, size_bytes=900, rate_bytes_per_s=40_000_000)
+    held.journal.append(Kind.COUNTS, 1, **{**sent, "files": 3}, size_bytes=0, rate_bytes_per_s=None)
+    report.write_night_report(held, 1)
+    (science,) = report.read_report(held, 1)["counts"]["transfers"]
+    assert (science["files"], science["size_bytes"], science["rate"]) == (3, 900, "40 MB/s (320 Mb/s)")
+
+
 def test_a_choice_is_shown_by_what_it_changed(held):
     held.journal.append(
         Kind.CHOICE, 1, role="SciOps", who="Ana", pipeline_name="night", configuration="a" * 64,
