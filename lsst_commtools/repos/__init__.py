@@ -8,7 +8,7 @@ import lazy_loader
 
 if TYPE_CHECKING:
     from lsst_commtools.repos.audit import audit_gen2, find_teststand_paths
-    from lsst_commtools.repos.chain import find_in_chain, read_link, resolve_chain
+    from lsst_commtools.repos.chain import find_in_chain, resolve_chain
     from lsst_commtools.repos.check import CheckLine, Verdict, newest_image_hours
     from lsst_commtools.repos.convert import ConversionAction, ConversionItem, plan_conversion
     from lsst_commtools.repos.facade import Repositories
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         repoint,
         settle_repoint,
     )
+    from lsst_commtools.repos.marks import read_link
     from lsst_commtools.repos.retirement import RetirementPlan, plan_retirement, retire
     from lsst_commtools.repos.values import (
         AuditProblem,
@@ -84,7 +85,8 @@ __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "audit": ["audit_gen2", "find_teststand_paths"],
-        "chain": ["find_in_chain", "read_link", "resolve_chain"],
+        "chain": ["find_in_chain", "resolve_chain"],
+        "marks": ["read_link"],
         "check": ["CheckLine", "Verdict", "newest_image_hours"],
         "convert": ["ConversionAction", "ConversionItem", "plan_conversion"],
         "facade": ["Repositories"],

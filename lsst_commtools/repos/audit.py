@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lsst_commtools.errors import NotFoundError, TableError
-from lsst_commtools.repos.chain import REGISTRY_NAME, resolve_chain
+from lsst_commtools.repos.chain import resolve_chain
 from lsst_commtools.repos.compare import Sameness, compare_files, describes, read_header
 from lsst_commtools.repos.ingest_log import IngestLog, find_logs, read_logs
+from lsst_commtools.repos.marks import REGISTRY_NAME
 from lsst_commtools.repos.names import RawName, StoredName, parse_raw_name, parse_stored_name, raw_path
 from lsst_commtools.repos.registry import RegistryRow, read_rows
 from lsst_commtools.repos.tree import Folders, is_folder, is_there, list_tree

@@ -16,69 +16,23 @@ from pathlib import Path
 
 from lsst_commtools.errors import InputError, NotFoundError, TableError
 from lsst_commtools.repos.configuration import CONFIGURATION_NAME, Configuration, read_configuration
+from lsst_commtools.repos.marks import (
+    MAPPER_NAME,
+    PARENT_NAME,
+    REGISTRY_NAME,
+    is_old,
+    probe_folder,
+    read_link,
+    read_mapper,
+)
 from lsst_commtools.repos.tree import is_folder, is_there
-from lsst_commtools.repos.values import Chain, ChainProblem, ChainRoot, Link
+from lsst_commtools.repos.values import Chain, ChainProblem, ChainRoot
 
-__all__ = [
-    "PARENT_NAME",
-    "REGISTRY_NAME",
-    "find_in_chain",
-    "is_repository",
-    "probe_folder",
-    "read_link",
-    "resolve_chain",
-]
+__all__ = ["find_in_chain", "resolve_chain"]
 
-PARENT_NAME = "_parent"
-MAPPER_NAME = "_mapper"
-REGISTRY_NAME = "registry.sqlite3"
 CALIB_REGISTRY_NAME = "calibRegistry.sqlite3"
 _SQLITE_MAGIC = b"SQLite format 3\0"
 _NO_PARENTS = "Finds no parents and says nothing: images of the parents are 'NoResults'."
-
-
-def read_link(path: str | os.PathLike[str]) -> Link | None:
-    """Read a repository's ``_parent`` link.
-
-    Parameters
-    ----------
-    path
-        The repository, or the link itself.
-
-    Returns
-    -------
-    Link or None
-        None if there is no such link.
-    """
-    link = Path(path)
-    if link.name != PARENT_NAME:
-        link /= PARENT_NAME
-    try:
-        text = os.readlink(link)  # noqa: PTH115 - Path would normalise what is written in the link
-    except OSError:
-        return None
-    return Link(str(link), text, os.path.realpath(link), probe_folder(str(link)) is None)
-
-
-def is_repository(folder: str) -> bool:
-    """Tell whether the old stack takes a folder for a repository.
-
-    Parameters
-    ----------
-    folder
-        The folder.
-
-    Returns
-    -------
-    bool
-        Whether it holds a configuration, a mapper, a registry, or parents that exist.
-    """
-    return is_there(folder, CONFIGURATION_NAME) or _is_old(folder)
-
-
-def _is_old(folder: str) -> bool:
-    """Tell whether a folder is a repository for those who come by a link: its configuration does not count."""
-    return any(is_there(folder, name) for name in (REGISTRY_NAME, MAPPER_NAME, PARENT_NAME))
 
 
 def resolve_chain(*inputs: str | os.PathLike[str]) -> Chain:
@@ -239,7 +193,7 @@ class _Walk:
 
     def _searched(self, edge: _Edge, real: str) -> bool:
         """Tell whether the old stack searches a folder that is there; say why not."""
-        if edge.by == "input" or edge.nested is not None or _is_old(real):
+        if edge.by == "input" or edge.nested is not None or is_old(real):
             return True
         modern = is_there(real, CONFIGURATION_NAME)
         if modern and edge.by == "link":
@@ -413,7 +367,7 @@ class _Walk:
             if configuration is not None:
                 return configuration.mapper
             if is_there(real, MAPPER_NAME):
-                return _read_mapper(real)
+                return read_mapper(real)
             if not is_there(real, PARENT_NAME):
                 return None
             real = os.path.realpath(Path(real, PARENT_NAME))
@@ -440,27 +394,6 @@ class _Walk:
         return None
 
 
-def probe_folder(path: str) -> int | None:
-    """Find out whether a folder can be listed.
-
-    Parameters
-    ----------
-    path
-        The folder.
-
-    Returns
-    -------
-    int or None
-        The error number with which it cannot; None if it can.
-    """
-    try:
-        with os.scandir(path) as entries:
-            next(entries, None)
-    except OSError as error:
-        return error.errno or errno.EIO
-    return None
-
-
 def _plain(text: str) -> str:
     return text.removeprefix("file://")
 
@@ -468,18 +401,6 @@ def _plain(text: str) -> str:
 def _absolute(root: str, text: str) -> str:
     """Resolve a path of a configuration as the old stack does: lexically, from the real root."""
     return os.path.normpath(os.path.join(os.path.realpath(root), _plain(text)))  # noqa: PTH118 - lexical on purpose
-
-
-def _read_mapper(folder: str) -> str | None:
-    path = Path(folder, MAPPER_NAME)
-    try:
-        if not path.is_file():
-            return None
-        with path.open("rb") as file:
-            name = file.readline(4096).decode("utf-8", "replace").strip()
-    except OSError:
-        return None
-    return name if "." in name else None
 
 
 def _is_mixed(edges: list[_Edge]) -> bool:

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lsst_commtools.errors import CommtoolsError
-from lsst_commtools.repos.chain import probe_folder, resolve_chain
+from lsst_commtools.repos.chain import resolve_chain
 from lsst_commtools.repos.gen2 import Gen2Repository
 from lsst_commtools.repos.gen3 import Gen3Repository
+from lsst_commtools.repos.marks import probe_folder
 from lsst_commtools.repos.tree import is_folder, list_tree
 from lsst_commtools.repos.values import Repository
 from lsst_commtools.site.repos import RepositorySection

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from lsst_commtools.errors import NotFoundError
 from lsst_commtools.repos.butlers import open_butler
-from lsst_commtools.repos.chain import PARENT_NAME, is_repository, resolve_chain
+from lsst_commtools.repos.chain import resolve_chain
+from lsst_commtools.repos.marks import PARENT_NAME, is_repository
 from lsst_commtools.repos.names import instrument_of_mapper
 from lsst_commtools.repos.tree import is_folder, is_there
 from lsst_commtools.site.repos import RepositorySection, ReposSection

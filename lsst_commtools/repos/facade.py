@@ -16,7 +16,7 @@ from lsst_commtools.ids import check_day_obs
 from lsst_commtools.instrument.cameras import get_camera
 from lsst_commtools.repos.audit import Progress, audit_gen2, find_teststand_paths
 from lsst_commtools.repos.butlers import default_collections, is_gen3, open_butler, read_index
-from lsst_commtools.repos.chain import is_repository, resolve_chain
+from lsst_commtools.repos.chain import resolve_chain
 from lsst_commtools.repos.check import CheckLine, check_repository
 from lsst_commtools.repos.discover import discover, instrument_of_butler
 from lsst_commtools.repos.gen2 import Gen2Repository
@@ -24,6 +24,7 @@ from lsst_commtools.repos.gen3 import CollectionTree, Gen3Repository, find_expos
 from lsst_commtools.repos.gen3_audit import audit_gen3
 from lsst_commtools.repos.holdings import Holdings
 from lsst_commtools.repos.image import ImageId, ImageName
+from lsst_commtools.repos.marks import is_repository
 from lsst_commtools.repos.names import instrument_of_mapper
 from lsst_commtools.repos.stations import locate_image
 from lsst_commtools.repos.tree import is_folder, is_there

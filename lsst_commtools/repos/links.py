@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from lsst_commtools.errors import InputError, NotFoundError, RefusedError, ServiceError
-from lsst_commtools.repos.chain import PARENT_NAME, is_repository, read_link, resolve_chain
+from lsst_commtools.repos.chain import resolve_chain
+from lsst_commtools.repos.marks import PARENT_NAME, is_repository, read_link
 from lsst_commtools.repos.names import parse_raw_name
 from lsst_commtools.repos.tree import is_folder, is_there, list_tree
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from lsst_commtools.errors import InputError, NotFoundError, TableError
-from lsst_commtools.repos.chain import find_in_chain, read_link, resolve_chain
+from lsst_commtools.repos.chain import find_in_chain, resolve_chain
 from lsst_commtools.repos.configuration import parse_configuration
+from lsst_commtools.repos.marks import read_link
 
 MAPPER = "lsst.obs.lsst.auxTel.AuxTelMapper"
 
