@@ -44,8 +44,12 @@ def _figure(window: str, rows: Sequence[Mapping[str, Any]]) -> str:
     end = _moment(rows[0]["spans"][-1]["end_utc"])
     length_s = max(1.0, (end - begin).total_seconds())
     width, height = _NAME_PX + _WIDTH_PX, _ROW_PX * (len(rows) + 1)
-    size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
-    parts = [f'<svg role="img" aria-label="States of the CSCs, {_safe(window)}" {size}>']
+    size = (
+        f'width="{width}" height="{height}" viewBox="0 0 {width} {height}" style="max-width:100%;height:auto"'
+    )
+    # In a notebook there is no style sheet, and the ground may be dark.
+    letters = 'fill="currentColor" font-family="system-ui, DejaVu Sans, sans-serif" font-size="12"'
+    parts = [f'<svg role="img" aria-label="States of the CSCs, {_safe(window)}" {size} {letters}>']
     for number, row in enumerate(rows):
         y = number * _ROW_PX
         parts.append(f'<text x="0" y="{y + 15}">{_safe(row["csc"])}</text>')

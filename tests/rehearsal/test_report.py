@@ -425,6 +425,7 @@ def test_bars_carry_their_words():
     for word in ("ENABLED", "FAULT", "UNKNOWN (9)"):
         assert f">{word}</text>" in svg
     assert svg.count("stroke-dasharray") == 2
+    assert 'fill="currentColor"' in svg, "names of CSCs can be read on a dark ground too"
     assert states_figure([]) == ""
 
 
