@@ -26,6 +26,9 @@ NAMES = sorted(
 )
 GOLDENS = sorted(p.relative_to(NOTEBOOKS).as_posix() for p in NOTEBOOKS.rglob("*.golden.json"))
 
+# The first test makes a night and a rehearsal, and runs all that was chosen.
+pytestmark = pytest.mark.timeout(1500)
+
 
 def run_pytest(folder, environment, *options):
     """Run pytest on a folder; give what came of each of its files: how many items, and what failed."""
