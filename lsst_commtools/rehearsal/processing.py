@@ -308,6 +308,15 @@ class _Work:
         return report
 
     def _note_failures(self, report: ProcessingReport) -> None:
+        for name, why in report.not_submitted.items():
+            self._night.note_problem(
+                "submission-failed",
+                f"{name} was not submitted: {why}",
+                f"{self._night.day_obs}, {name}",
+                role=Role.LDF,
+                step=_STEP,
+                place="batch",
+            )
         for outcome in (*report.failed, *report.no_work):
             self._night.note_problem(
                 "processing-failed",

@@ -22,7 +22,7 @@ from lsst_commtools.rehearsal.camera import publish
 from lsst_commtools.rehearsal.checks import check_lateness, check_room
 from lsst_commtools.rehearsal.datasets import Shot
 from lsst_commtools.rehearsal.journal import Kind
-from lsst_commtools.rehearsal.line import Disturbance, Line
+from lsst_commtools.rehearsal.line import Disturbance, Line, problem_kind
 from lsst_commtools.rehearsal.outline import Role
 
 if TYPE_CHECKING:
@@ -358,7 +358,7 @@ class _Sender:
             self._tries.update({name: self._tries.get(name, 0) + 1 for name in failed})
             return
         self._night.note_problem(
-            "transfer-interrupted",
+            problem_kind(report.error),
             report.error.message,
             where,
             role=Role.OBSOPS,
