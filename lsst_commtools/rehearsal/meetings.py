@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 
 __all__ = ["CampaignView", "ask_go", "monitor_campaign", "note_sight", "sign_night_report"]
 
+# An empty table shows its columns: a notebook draws one without any as a dash.
+_FAILURES = ["night", "cause", "exception", "place", "count", "messages", "where"]
+_BACKLOG = [
+    "cause", "kind", "state", "assignee", "count", "nights", "message", "where", "exception", "place", "diagnosis",
+    "comment", "noticed_by", "first_utc", "last_utc",
+]  # fmt: skip
+
 
 @dataclass(frozen=True)
 class CampaignView:
@@ -102,8 +109,8 @@ def monitor_campaign(night: RehearsalNight) -> CampaignView:
     return CampaignView(
         page=write_page(night.rehearsal),
         steps=pd.DataFrame(steps),
-        failures=pd.DataFrame(failures),
-        backlog=pd.DataFrame([item.to_dict() for item in state.backlog.open]),
+        failures=pd.DataFrame(failures, columns=_FAILURES),
+        backlog=pd.DataFrame([item.to_dict() for item in state.backlog.open], columns=_BACKLOG),
         observatory=unseen,
     )
 
