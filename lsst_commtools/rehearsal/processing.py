@@ -377,14 +377,20 @@ class _TimedIngester:
         self._night, self._ingester = night, ingester
 
     def ingest(self, paths: Sequence[Path]) -> IngestReport:
-        began_s = time.monotonic()
-        report = self._ingester.ingest(paths)
-        limit_s = self._night.rehearsal.site.rehearsal.registry_s + _INGEST_S * len(paths)
-        slow = bottleneck(
-            {"registry": [time.monotonic() - began_s]}, {"registry": limit_s}, {"registry": "slow-registry"}
-        )
-        self._night.note(slow, role=Role.LDF, step=_STEP, place="registry")
-        return report
+        with _registry_timed(self._night, len(paths)):
+            return self._ingester.ingest(paths)
+
+
+@contextmanager
+def _registry_timed(night: RehearsalNight, files: int = 0) -> Iterator[None]:
+    """Tell when the registry kept this waiting."""
+    began_s = time.monotonic()
+    yield
+    limit_s = night.rehearsal.site.rehearsal.registry_s + _INGEST_S * files
+    slow = bottleneck(
+        {"registry": [time.monotonic() - began_s]}, {"registry": limit_s}, {"registry": "slow-registry"}
+    )
+    night.note(slow, role=Role.LDF, step=_STEP, place="registry")
 
 
 @contextmanager
@@ -396,7 +402,8 @@ def _watching(
     settings, whole = night.settings, night.rehearsal
     create_repository(settings.repository)
     with open_repository(settings.repository, writeable=True) as butler:
-        register_instrument(butler, settings.camera)
+        with _registry_timed(night):
+            register_instrument(butler, settings.camera)
         if settings.reference is not None:
             ingest_refcat(butler, sorted(settings.reference.glob("*.fits")))
     with ArrivalWatcher(
