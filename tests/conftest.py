@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+TEST_DATA = os.environ.get(
+    "COMMTOOLS_TEST_DATA"
+)  # read once: a test that changes the environment hides it from none
+
 
 @pytest.fixture(autouse=True)
 def empty_home(tmp_path_factory, monkeypatch):
@@ -41,10 +45,9 @@ def watched_page():
 @pytest.fixture(scope="session")
 def test_data():
     """Folder of the shared real data."""
-    folder = os.environ.get("COMMTOOLS_TEST_DATA")
-    if not folder or not Path(folder).is_dir():
+    if not TEST_DATA or not Path(TEST_DATA).is_dir():
         pytest.skip("the shared real data is absent: set COMMTOOLS_TEST_DATA to its folder")
-    return Path(folder)
+    return Path(TEST_DATA)
 
 
 def pytest_configure(config):
