@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import itertools
 import os
 import sys
@@ -12,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from typing_extensions import override
 
+from lsst_commtools.cli.groups import lazy_group
 from lsst_commtools.cli.interrupt import remember_interrupts, was_interrupted
 from lsst_commtools.cli.output import Context, Output, print_error
 from lsst_commtools.errors import CommtoolsError, InputError
@@ -42,29 +41,8 @@ _GLOBAL_OPTIONS = ("--site", "--format")
 _SITE_VARIABLE = "COMMTOOLS_SITE"
 
 
-class LazyGroup(click.Group):
-    """A group whose subcommands are imported when they are called."""
-
-    @override
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
-
-    @override
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
-            return None
-        module = importlib.import_module(f"lsst_commtools.cli.{_COMMANDS[cmd_name][0]}")
-        command: click.Command = module.command
-        return command
-
-    @override
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
-
-
 @click.group(
-    cls=LazyGroup,
+    cls=lazy_group(_COMMANDS),
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )

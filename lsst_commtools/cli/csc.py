@@ -60,8 +60,8 @@ def set_state(
     state: str,
     override: str | None,
     via: str,
-    only_plan: bool,  # noqa: FBT001 - a flag
-    reload: bool,  # noqa: FBT001 - a flag
+    only_plan: bool,
+    reload: bool,
 ) -> int:
     """Change the state of the CSC NAME to STATE, and see that it happened.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import signal
 import sys
 import threading
@@ -13,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from typing_extensions import override
 
+from lsst_commtools.cli.groups import lazy_group
 from lsst_commtools.cli.output import Context, safe_text
 from lsst_commtools.errors import CommtoolsError, InputError
 
@@ -35,28 +34,7 @@ _WORKERS = 3
 _PAGE_S = 2.0
 
 
-class _Group(click.Group):
-    """A group whose subcommands are imported when they are called."""
-
-    @override
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
-
-    @override
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
-            return None
-        module = importlib.import_module(f"lsst_commtools.cli.{_COMMANDS[cmd_name][0]}")
-        found: click.Command = module.command
-        return found
-
-    @override
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
-
-
-@click.group("rehearse", cls=_Group, invoke_without_command=True)
+@click.group("rehearse", cls=lazy_group(_COMMANDS), invoke_without_command=True)
 @click.option("--nights", type=click.IntRange(1, 30), help="How many nights [default: 3].")
 @click.option("--dataset", metavar="simulated|DIR", help="Where the images come from [default: simulated].")
 @click.option(

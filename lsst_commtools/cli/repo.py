@@ -75,7 +75,7 @@ _below = click.option(
 @click.option("--internal", is_flag=True, help="Show those as well that nobody should be pointed at.")
 @_below
 @click.pass_obj
-def list_command(context: Context, internal: bool, below: str | None) -> None:  # noqa: FBT001 - click passes flags so
+def list_command(context: Context, internal: bool, below: str | None) -> None:
     """List the repositories of the site."""
     shown = [r for r in _repositories(context, below).known if internal or not r.internal]
     rows = [(r.label, r.generation, r.instrument, r.root, r.linked_by or None) for r in shown]
@@ -186,7 +186,7 @@ def holdings_command(context: Context, path: str, day_obs: str, below: str | Non
 @_below
 @click.pass_obj
 def audit_command(
-    context: Context, path: str, storage: str | None, log: str | None, verify: bool, below: str | None  # noqa: FBT001
+    context: Context, path: str, storage: str | None, log: str | None, verify: bool, below: str | None
 ) -> int:  # fmt: skip
     """Compare storage, registry, links and log of PATH. Exit code 1 if something is not in order."""
     report = _repositories(context, below).audit(
@@ -235,7 +235,7 @@ def link_command(context: Context, path: str, parent: str, calib: str) -> None:
 @click.option("--accept-loss", is_flag=True, help="Go ahead although images vanish.")
 @click.pass_obj
 def repoint_command(
-    context: Context, path: str, to: str | None, undo: bool, dry_run: bool, accept_loss: bool  # noqa: FBT001
+    context: Context, path: str, to: str | None, undo: bool, dry_run: bool, accept_loss: bool
 ) -> None:  # fmt: skip
     """Move the _parent link of PATH: the plan first, then one atomic swap, with a record for --undo."""
     from lsst_commtools.repos import last_repoint, plan_repoint, repoint
@@ -292,7 +292,7 @@ def check_command(context: Context, below: str | None) -> int:
 @click.option("--instrument", help="Camera, where the mapper does not tell it.")
 @click.option("--dry-run", is_flag=True, help="Show what an ingest would do, id by id, and do nothing.")
 @click.pass_obj
-def convert_command(context: Context, path: str, gen3: str, instrument: str | None, dry_run: bool) -> int:  # noqa: FBT001
+def convert_command(context: Context, path: str, gen3: str, instrument: str | None, dry_run: bool) -> int:
     """Ingest the raws of the Gen2 repository PATH into a Gen3 one. Exit code 1 if some cannot be."""
     items, camera = _conversion(_repositories(context), path, gen3, instrument)
     good = {"ingest", "present"}

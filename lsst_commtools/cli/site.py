@@ -20,7 +20,7 @@ def command() -> None:
 @click.option("--extends", metavar="SITE", help="Site on which a new one stands.")
 @click.option("--kernel/--no-kernel", default=True, show_default=True, help="Write a kernelspec as well.")
 @click.pass_obj
-def init(context: Context, name: str, extends: str | None, kernel: bool) -> None:  # noqa: FBT001 - click passes flags so
+def init(context: Context, name: str, extends: str | None, kernel: bool) -> None:
     """Write your own settings of the site NAME, all as comments, and a kernelspec of this environment.
 
     Nothing that is there already is overwritten.
