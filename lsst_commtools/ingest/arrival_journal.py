@@ -7,8 +7,8 @@ import fcntl
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import IO
 
 from lsst_commtools.errors import LeaseError, ServiceError
 from lsst_commtools.ingest.outcomes import Outcome
+from lsst_commtools.ingest.transactions import transaction
 
 __all__ = ["ArrivalJournal", "ArrivedFile", "ArrivedVisit", "VisitState"]
 
@@ -168,18 +169,8 @@ class ArrivalJournal:
         self._database.close()
         self._lock.close()
 
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        try:
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._database
-            except BaseException:
-                self._database.execute("ROLLBACK")
-                raise
-            self._database.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise ServiceError(f"The arrival journal {self._path} cannot be written: {error}.") from error
+    def _writing(self) -> AbstractContextManager[sqlite3.Connection]:
+        return transaction(self._database, f"The arrival journal {self._path}")
 
     def note_files(self, files: Iterable[ArrivedFile]) -> None:
         """Note outcomes; the first arrival of a file that is tried again stays.

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from lsst_commtools.errors import ServiceError
+from lsst_commtools.ingest.transactions import transaction
 
 __all__ = ["LEDGER_NAME", "Claim", "IngestLedger", "Key", "Verdict"]
 
@@ -110,18 +111,8 @@ class IngestLedger:
         """Close the file."""
         self._database.close()
 
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        try:
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._database
-            except BaseException:
-                self._database.execute("ROLLBACK")
-                raise
-            self._database.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise ServiceError(f"The ingest ledger {self._path} cannot be written: {error}.") from error
+    def _writing(self) -> AbstractContextManager[sqlite3.Connection]:
+        return transaction(self._database, f"The ingest ledger {self._path}")
 
     def claim(self, wanted: Mapping[Key, tuple[str, str]]) -> dict[Key, Claim]:
         """Claim data ids for files, where nobody did before.

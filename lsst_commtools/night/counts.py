@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 
 from lsst_commtools.errors import IdentifierError
 from lsst_commtools.ids import FileId
+from lsst_commtools.ingest.outcomes import Outcome
 from lsst_commtools.instrument.cameras import Camera
 
-__all__ = ["Counts", "ImageKey", "Problem", "file_of_image", "images_by_name"]
+__all__ = ["Counts", "ImageKey", "Problem", "file_of_image", "images_by_name", "ingest_problem"]
 
 ImageKey = tuple[int, int]
 """Exposure id and detector number: what makes a detector image."""
@@ -23,6 +24,13 @@ STATIONS = {
     "measured": "have a WCS and a PSF figure",
 }
 """Station to what is counted there, in the order in which an image passes them."""
+
+_KINDS = {
+    Outcome.IDENTICAL_DUPLICATE: "duplicate",
+    Outcome.COLLISION: "collision",
+    Outcome.UNREADABLE: "unreadable-file",
+    Outcome.HEADER_REFUSED: "wrong-header",
+}
 
 
 @dataclass(frozen=True)
@@ -109,3 +117,23 @@ def images_by_name(names: Iterable[str], camera: Camera) -> Counter[ImageKey]:
         for file in found
         if file and file.detector in numbers
     )
+
+
+def ingest_problem(outcome: Outcome, reason: str, where: str) -> Problem | None:
+    """Name what is wrong with a file that did not simply end in the repository.
+
+    Parameters
+    ----------
+    outcome, reason
+        What became of it at ingest.
+    where
+        Its name.
+
+    Returns
+    -------
+    Problem or None
+        None if nothing is.
+    """
+    if outcome not in _KINDS:
+        return None
+    return Problem("truncated-file" if "truncated" in reason else _KINDS[outcome], reason, where)

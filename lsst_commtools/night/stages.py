@@ -12,7 +12,7 @@ from lsst_commtools.errors import DataError, InputError
 from lsst_commtools.ids import day_obs_date
 from lsst_commtools.ingest.transfer import TransferRecord, find_raw_files, transfer_files
 from lsst_commtools.instrument.cameras import Camera
-from lsst_commtools.night.counts import Problem, file_of_image
+from lsst_commtools.night.counts import Problem, file_of_image, ingest_problem
 from lsst_commtools.night.settings import NightSettings
 
 if TYPE_CHECKING:
@@ -155,20 +155,11 @@ def ingest_problems(report: IngestReport, settings: NightSettings) -> list[Probl
     list of Problem
         In the order of the files.
     """
-    from lsst_commtools.ingest import Outcome
-
-    kinds = {
-        Outcome.IDENTICAL_DUPLICATE: "duplicate",
-        Outcome.COLLISION: "collision",
-        Outcome.UNREADABLE: "unreadable-file",
-        Outcome.HEADER_REFUSED: "wrong-header",
-    }
-    problems = []
-    for file in report.files:
-        if file.outcome in kinds:
-            kind = "truncated-file" if "truncated" in file.reason else kinds[file.outcome]
-            problems.append(Problem(kind, file.reason, str(file.path.relative_to(settings.storage))))
-    return problems
+    found = (
+        ingest_problem(file.outcome, file.reason, str(file.path.relative_to(settings.storage)))
+        for file in report.files
+    )
+    return [problem for problem in found if problem is not None]
 
 
 def make_calibrations(settings: NightSettings, progress: Progress) -> ProcessingReport:

@@ -10,14 +10,14 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 from requests.auth import HTTPBasicAuth
 
 from lsst_commtools.errors import InputError, ProtocolError, RejectedError
 from lsst_commtools.ids import CscName
-from lsst_commtools.notices.service import RestService
+from lsst_commtools.notices.service import RestClient, RestService
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -129,7 +129,7 @@ class StateHistory:
         return (*spans, StateSpan(state, begin, self.end_utc))
 
 
-class Efd:
+class Efd(RestClient):
     """Asks the EFD for the states of CSCs.
 
     Parameters
@@ -144,7 +144,7 @@ class Efd:
         login = None
         if section.efd_user and password is not None:
             login = HTTPBasicAuth(section.efd_user, password.get_secret_value())
-        self._rest = RestService("the EFD", "efd_url", section.efd_url, section, login)
+        super().__init__(RestService("the EFD", "efd_url", section.efd_url, section, login))
         self._database = section.efd_database
         self._policy = section.efd_retention
 
@@ -168,14 +168,6 @@ class Efd:
             If the site has none.
         """
         return cls(site.notices, site.secret("efd_password"))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._rest.close()
 
     def state_at(self, csc: CscName | str, moment: dt.datetime) -> StateEvent | None:
         """Find the event that tells the state of a CSC at a moment.

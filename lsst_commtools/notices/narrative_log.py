@@ -10,14 +10,20 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import override
 
 from lsst_commtools.errors import InputError, ProtocolError
-from lsst_commtools.notices.service import USER_AGENT, BearerAuth, RestService, from_tai_text, tai_text
+from lsst_commtools.notices.service import (
+    USER_AGENT,
+    BearerAuth,
+    RestClient,
+    RestService,
+    from_tai_text,
+    tai_text,
+)
 from lsst_commtools.site.dry_run import refuse_in_dry_run
 
 if TYPE_CHECKING:
@@ -128,7 +134,7 @@ class LogEntry:
     parent: str = ""
 
 
-class NarrativeLog:
+class NarrativeLog(RestClient):
     """Reads and writes the narrative log.
 
     Parameters
@@ -142,7 +148,7 @@ class NarrativeLog:
     def __init__(self, section: NoticesSection, token: SecretStr | None = None) -> None:
         auth = BearerAuth(token) if token is not None else None
         url = section.narrative_log_url
-        self._rest = RestService("the narrative log", "narrative_log_url", url, section, auth)
+        super().__init__(RestService("the narrative log", "narrative_log_url", url, section, auth))
         self._page_size = section.log_page_size
         self._unit = section.time_lost_unit
 
@@ -166,14 +172,6 @@ class NarrativeLog:
             If the site has none.
         """
         return cls(site.notices, site.secret("logs_token"))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._rest.close()
 
     def find(self, begin: dt.datetime, end: dt.datetime) -> tuple[LogEntry, ...]:
         """Find what was written about a time.

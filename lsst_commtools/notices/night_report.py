@@ -9,13 +9,12 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from lsst_commtools.errors import InputError, ProtocolError
 from lsst_commtools.ids import check_day_obs, day_obs_date
 from lsst_commtools.notices.narrative_log import read_pages
-from lsst_commtools.notices.service import USER_AGENT, BearerAuth, RestService, from_tai_text
+from lsst_commtools.notices.service import USER_AGENT, BearerAuth, RestClient, RestService, from_tai_text
 from lsst_commtools.site.dry_run import refuse_in_dry_run
 
 if TYPE_CHECKING:
@@ -90,7 +89,7 @@ class StoredNightReport:
     agent: str
 
 
-class NightReports:
+class NightReports(RestClient):
     """Reads and writes night reports.
 
     Parameters
@@ -104,7 +103,7 @@ class NightReports:
     def __init__(self, section: NoticesSection, token: SecretStr | None = None) -> None:
         auth = BearerAuth(token) if token is not None else None
         url = section.night_report_url
-        self._rest = RestService("the night-report service", "night_report_url", url, section, auth)
+        super().__init__(RestService("the night-report service", "night_report_url", url, section, auth))
         self._page_size = section.log_page_size
 
     @classmethod
@@ -127,14 +126,6 @@ class NightReports:
             If the site has none.
         """
         return cls(site.notices, site.secret("logs_token"))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._rest.close()
 
     def find(self, day_obs: int, last: int | None = None) -> tuple[StoredNightReport, ...]:
         """Find the valid reports of a night or of several.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 import requests
 from pydantic import SecretStr
@@ -27,13 +28,34 @@ from lsst_commtools.errors import (
 if TYPE_CHECKING:
     from lsst_commtools.site.notices import NoticesSection
 
-__all__ = ["RestService", "from_tai_text", "tai_text"]
+__all__ = ["RestClient", "RestService", "from_tai_text", "tai_text"]
 
 USER_AGENT = "lsst_commtools"
 """What this package calls itself to the log services."""
 
 _MOST_BYTES = 64 << 20
 _STORED_MAYBE = "It may have been stored all the same."
+
+
+class RestClient:
+    """A client that hangs up at the end of a ``with`` block.
+
+    Parameters
+    ----------
+    rest
+        The service that it asks.
+    """
+
+    def __init__(self, rest: RestService) -> None:
+        self._rest = rest
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._rest.close()
 
 
 class RestService:

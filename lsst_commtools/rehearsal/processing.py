@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,6 @@ from lsst_commtools.errors import CommtoolsError, RejectedError
 from lsst_commtools.ingest import (
     Ingester,
     IngestReport,
-    Outcome,
     create_repository,
     ingest_refcat,
     open_repository,
@@ -21,7 +20,7 @@ from lsst_commtools.ingest import (
 )
 from lsst_commtools.ingest.arrival import ArrivalWatcher
 from lsst_commtools.ingest.arrival_journal import ArrivedFile
-from lsst_commtools.night.counts import Problem
+from lsst_commtools.night.counts import Problem, ingest_problem
 from lsst_commtools.night.expectations import bottleneck
 from lsst_commtools.pipeline.outcomes import ProcessingReport, QuantumOutcome
 from lsst_commtools.rehearsal.batch import BatchQueue, Reservation, unsubmitted_groups, waiting_problems
@@ -449,20 +448,13 @@ def ingest_problems(night: RehearsalNight, files: Sequence[ArrivedFile]) -> list
     list of Problem
         In the order of the files.
     """
-    kinds = {
-        Outcome.IDENTICAL_DUPLICATE: "duplicate",
-        Outcome.COLLISION: "collision",
-        Outcome.UNREADABLE: "unreadable-file",
-        Outcome.HEADER_REFUSED: "wrong-header",
-    }
     problems = []
     for file in files:
-        if file.outcome in kinds:
-            kind = "truncated-file" if "truncated" in file.reason else kinds[file.outcome]
-            if kind == "wrong-header" and "filter" in file.reason:
-                kind = "wrong-filter"
-            name = Path(file.path).relative_to(night.storage).as_posix()
-            problems.append(Problem(kind, file.reason, name))
+        where = Path(file.path).relative_to(night.storage).as_posix()
+        problem = ingest_problem(file.outcome, file.reason, where)
+        if problem is not None:
+            of_filter = problem.kind == "wrong-header" and "filter" in file.reason
+            problems.append(replace(problem, kind="wrong-filter") if of_filter else problem)
     return problems
 
 
